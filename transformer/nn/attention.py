@@ -1,0 +1,131 @@
+"""Self-attention and cross-attention sublayers: (x, ctx, entry) -> (y, left).
+
+`entry` is the sublayer's cache entry while decoding (empty at the first call), `left` the new one.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from transformer.error import UserError
+from transformer.nn.initial import Normal
+from transformer.nn.position import Rotary
+from transformer.nn.project import Projecting
+from transformer.ops import dropout as ops
+from transformer.ops.attention import attend
+from transformer.ops.placement import constrain
+from transformer.ops.reach import Everywhere, Reach
+from transformer.spec import Spec
+
+
+class Heads(Spec):
+    """What self- and cross-attention share (Vaswani 2017 §3.2.2).
+
+    heads: H. kv_heads: G, heads by default (Shazeer 2019, Ainslie 2023). head_dim: K, D / heads by
+    default. bias: on all four projections. scale: of the scores, K^-1/2 by default.
+    dropout: rate on the output. probability_dropout: rate on the attention probabilities.
+    init, out_init: of the weights; out_init is init by default.
+    """
+
+    heads: int
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    bias: bool = False
+    scale: float | None = None
+    dropout: float = 0.0
+    probability_dropout: float = 0.0
+    init: Spec = Normal()
+    out_init: Spec | None = None
+
+    def check(self):
+        if self.heads % (self.kv_heads or self.heads):
+            raise UserError(f"{self.heads} heads do not divide into {self.kv_heads} kv_heads; "
+                            "use a divisor")
+
+    def sizes(self, width: int) -> tuple[int, int, int]:
+        """H, G, K for a stream of this width."""
+        if self.head_dim is None and width % self.heads:
+            raise UserError(f"width {width} does not divide by {self.heads} heads; use a multiple "
+                            f"of {self.heads}, or set head_dim")
+        return self.heads, self.kv_heads or self.heads, self.head_dim or width // self.heads
+
+
+class Attention(Heads):
+    """Self-attention. reach: which keys a query sees; rotary: rotation of queries and keys."""
+
+    reach: Reach = Everywhere()
+    rotary: Rotary | None = None
+
+    def build(self, name: str):
+        return AttentionModule(self, name=name)
+
+
+class CrossAttention(Heads):
+    """Attention from the decoder to the encoder's output (Vaswani 2017 §3.2.3)."""
+
+    def build(self, name: str):
+        return CrossAttentionModule(self, name=name)
+
+
+class HeadsModule(Projecting):
+    """Owns query [D,H,K], key and value [D,G,K], out [H,K,D] and their biases."""
+
+    def query(self, x_BTD):
+        D = x_BTD.shape[-1]
+        H, _, K = self.spec.sizes(D)
+        bias = (H, K) if self.spec.bias else None
+        return constrain(self.project("query", "btd,dhk->bthk", x_BTD, (D, H, K), bias=bias), "BTHK")
+
+    def key_value(self, x_BSD, width: int):
+        D = x_BSD.shape[-1]
+        _, G, K = self.spec.sizes(width)
+        bias = (G, K) if self.spec.bias else None
+        return tuple(
+            constrain(self.project(n, "bsd,dgk->bsgk", x_BSD, (D, G, K), bias=bias), "BSGK")
+            for n in ("key", "value"))
+
+    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, see_BTS, width: int):
+        s = self.spec
+        H, _, K = s.sizes(width)
+        o_BTHK = attend(q_BTHK, k_BSGK, v_BSGK, see_BTS, K**-0.5 if s.scale is None else s.scale,
+                        ops.fold(ctx.keys_B, 0) if s.probability_dropout else None,
+                        s.probability_dropout)
+        y_BTD = self.project("out", "bthk,hkd->btd", o_BTHK, (H, K, width), ins=2,
+                             bias=(width,) if s.bias else None, init=s.out_init or s.init)
+        return ctx.drop(y_BTD, s.dropout, 1)
+
+
+class AttentionModule(HeadsModule):
+    @nn.compact
+    def __call__(self, x_BTD, ctx, entry):
+        s, D = self.spec, x_BTD.shape[-1]
+        q_BTHK, (k_BSGK, v_BSGK) = self.query(x_BTD), self.key_value(x_BTD, D)
+        if s.rotary is not None:
+            q_BTHK, k_BSGK = s.rotary(q_BTHK, ctx.i_BT), s.rotary(k_BSGK, ctx.i_BT)
+        left = {}
+        if ctx.slot is not None:
+            k_BSGK, v_BSGK = (self.write(entry.get(n), new, ctx)
+                              for n, new in (("key", k_BSGK), ("value", v_BSGK)))
+            left = {"key": k_BSGK, "value": v_BSGK}
+        return self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.see(s.reach), D), left
+
+    def write(self, old, new, ctx):
+        """The cached keys or values [B, S, G, K] with the new ones written at the slot."""
+        if old is None:
+            old = jnp.zeros((new.shape[0], ctx.key_BS.shape[1], *new.shape[2:]), new.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(old, new, ctx.slot, 1)
+
+
+class CrossAttentionModule(HeadsModule):
+    @nn.compact
+    def __call__(self, x_BTD, ctx, entry):
+        D = x_BTD.shape[-1]
+        if entry:  # decoding computed them at its first call
+            k_BSGK, v_BSGK = entry["key"], entry["value"]
+        else:
+            k_BSGK, v_BSGK = self.key_value(ctx.memory_BSD, D)
+        left = {} if ctx.slot is None else {"key": k_BSGK, "value": v_BSGK}
+        y_BTD = self.mix(ctx, self.query(x_BTD), k_BSGK, v_BSGK, ctx.see_memory(), D)
+        return y_BTD, left

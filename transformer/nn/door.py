@@ -1,0 +1,99 @@
+"""The doors of a model: everything above this floor calls these and never imports flax."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from transformer.nn.context import Run
+from transformer.nn.model import EncoderDecoder
+from transformer.spec import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """An architecture as pure functions of its parameters (a plain dict of arrays).
+
+    A batch is a dict of int32 arrays: `tokens` [B,T] and, where they apply, `segments` [B,T]
+    (0 = padding, equal numbers see each other; all valid if absent), `positions` [B,T] (counted
+    from 0 if absent), `types` [B,T], `masked` [B,N], `pooled` [B], `index` [B] (global example
+    number, the key of dropout), and the same with `source_` for the encoder of a pair of stacks.
+    """
+
+    spec: Spec
+
+    def init(self, key) -> dict:
+        """Parameters, float32. Only their shapes depend on the spec, their values on `key` too."""
+        return self.spec.build().init(key, self.example())["params"]
+
+    def shapes(self) -> dict:
+        """The parameters' shapes and types, without making any."""
+        return jax.eval_shape(self.init, jax.random.key(0))
+
+    def count(self) -> int:
+        """How many parameters."""
+        return sum(leaf.size for leaf in jax.tree.leaves(self.shapes()))
+
+    def example(self) -> dict:
+        """The smallest batch that reaches every parameter."""
+        tokens = jnp.zeros((1, 1), jnp.int32)
+        if isinstance(self.spec, EncoderDecoder):
+            return {"tokens": tokens, "source_tokens": tokens}
+        return {"tokens": tokens}
+
+    def apply(self, params, batch, rng=None, run: Run = Run()) -> dict[str, Any]:
+        """One forward pass. Pure.
+
+        Args:
+          params: as from `init`. batch: see the class.
+          rng: a key; dropout is on where it is given, off where it is None.
+          run: how to run.
+
+        Returns:
+          {head name: logits, "hidden": [B,T,D], "pooled": [B,D] or "memory": [B,S,D]}.
+
+        Raises:
+          UserError: the rows are longer than the model's positions.
+        """
+        return self.spec.build().apply({"params": params}, batch, rng, run)
+
+    def open(self, params, batch, capacity: int, run: Run = Run()) -> dict:
+        """A cache for `capacity` tokens per row; encodes `source_tokens` where there are any.
+
+        Raises:
+          UserError: the model has fewer positions than `capacity`.
+        """
+        return self.spec.build().apply({"params": params}, batch, capacity, run, method="open")
+
+    def decode(self, params, cache, tokens_BT, segments_BT=None, run: Run = Run()):
+        """New tokens through the cache; the first call is the prompt.
+
+        Args:
+          tokens_BT: [B, T] of the new tokens; segments_BT: 1 valid, 0 padding; all valid if None.
+
+        Returns:
+          Logits [B, V] that follow each row's last valid token, and the cache.
+        """
+        segments_BT = jnp.ones_like(tokens_BT) if segments_BT is None else segments_BT
+        return self.spec.build().apply({"params": params}, cache, tokens_BT, segments_BT, run,
+                                       method="decode")
+
+
+def unstack(params):
+    """The parameters with each segment_n of a stack that decodes as a tuple of periods.
+
+    Do this once, on load: slicing the stacked tree inside the loop copies the weights at every
+    token. An encoder runs once, so it stays stacked.
+    """
+    if not isinstance(params, dict):
+        return params
+    return {name: _periods(tree) if name.startswith("segment_")
+            else tree if name == "encoder" else unstack(tree) for name, tree in params.items()}
+
+
+def _periods(stacked):
+    repeats = jax.tree.leaves(stacked)[0].shape[0]
+    return tuple(jax.tree.map(lambda leaf: leaf[l], stacked) for l in range(repeats))

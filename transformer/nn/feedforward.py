@@ -1,0 +1,53 @@
+"""The position-wise feed-forward sublayer (Vaswani 2017 §3.3), plain or gated (Shazeer 2020)."""
+
+from __future__ import annotations
+
+from flax import linen as nn
+
+from transformer.error import UserError
+from transformer.nn.initial import Normal
+from transformer.nn.project import Projecting
+from transformer.ops.activation import ACTIVATIONS
+from transformer.ops.placement import constrain
+from transformer.spec import Spec, nearest
+
+
+class FeedForward(Spec):
+    """down(activation(up(x))), or down(activation(gate(x)) * up(x)) if gated.
+
+    width: F. dropout: rate on the output. init, out_init: of up and gate, and of down.
+    """
+
+    width: int
+    activation: str = "gelu"
+    gated: bool = False
+    bias: bool = False
+    dropout: float = 0.0
+    init: Spec = Normal()
+    out_init: Spec | None = None
+
+    def check(self):
+        if self.activation not in ACTIVATIONS:
+            raise UserError(f"there is no activation {self.activation!r}"
+                            f"{nearest(self.activation, ACTIVATIONS)}")
+
+    def build(self, name: str):
+        return FeedForwardModule(self, name=name)
+
+
+class FeedForwardModule(Projecting):
+    """Owns up and gate [D,F], down [F,D] and their biases."""
+
+    @nn.compact
+    def __call__(self, x_BTD, ctx, entry):
+        s, D = self.spec, x_BTD.shape[-1]
+        bias = (s.width,) if s.bias else None
+        h_BTF = self.project("up", "btd,df->btf", x_BTD, (D, s.width), bias=bias)
+        if s.gated:
+            gate_BTF = self.project("gate", "btd,df->btf", x_BTD, (D, s.width), bias=bias)
+            h_BTF = ACTIVATIONS[s.activation](gate_BTF) * h_BTF
+        else:
+            h_BTF = ACTIVATIONS[s.activation](h_BTF)
+        y_BTD = self.project("down", "btf,fd->btd", constrain(h_BTF, "BTF"), (s.width, D),
+                             bias=(D,) if s.bias else None, init=s.out_init or s.init)
+        return ctx.drop(y_BTD, s.dropout, 0), {}

@@ -1,0 +1,44 @@
+"""How weights begin. A value because families differ, and because exact reproduction needs it."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from transformer.spec import Spec
+
+
+class Normal(Spec):
+    """N(0, std^2) (Radford 2018 §4.1)."""
+
+    std: float = 0.02
+
+    def __call__(self, ins: int):
+        return jax.nn.initializers.normal(self.std)
+
+
+class Truncated(Spec):
+    """A normal cut at two `std`, not rescaled: the resulting deviation is 0.88 std (Devlin 2019)."""
+
+    std: float = 0.02
+
+    def __call__(self, ins: int):
+        def init(key, shape, dtype=jnp.float32):
+            return self.std * jax.random.truncated_normal(key, -2, 2, shape, dtype)
+
+        return init
+
+
+class Glorot(Spec):
+    """Uniform with variance 2 / (fan in + fan out) (Glorot 2010), as Vaswani 2017 trained."""
+
+    def __call__(self, ins: int):
+        """`ins`: how many leading dimensions of the weight are inputs."""
+
+        def init(key, shape, dtype=jnp.float32):
+            bound = math.sqrt(6 / (math.prod(shape[:ins]) + math.prod(shape[ins:])))
+            return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+        return init

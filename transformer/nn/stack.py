@@ -1,0 +1,126 @@
+"""Depth: blocks in patterns, patterns repeated, run by one loop over stacked parameters."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from transformer.error import UserError
+from transformer.nn.norm import NoNorm
+from transformer.spec import Spec
+
+
+class Block(Spec):
+    """Named sublayers under a residual rule: ((name, spec), ...)."""
+
+    residual: Spec
+    sublayers: tuple
+
+
+class Segment(Spec):
+    """A pattern of blocks, `repeats` times."""
+
+    pattern: tuple[Block, ...]
+    repeats: int
+
+    def check(self):
+        if self.repeats < 1 or not self.pattern:
+            raise UserError(f"Segment.repeats is {self.repeats}; a stack needs at least one block")
+
+
+class Stack(Spec):
+    """Segments in order, then a norm."""
+
+    segments: tuple[Segment, ...]
+    final_norm: Spec = NoNorm()
+
+    @property
+    def depth(self) -> int:
+        """How many blocks."""
+        return sum(s.repeats * len(s.pattern) for s in self.segments)
+
+
+class Period(nn.Module):
+    """One period of a pattern. Detached from its stack: it never knows about depth."""
+
+    pattern: tuple
+
+    @nn.compact
+    def __call__(self, x_BTD, ctx, entries):
+        left = {}
+
+        def bind(name, module, site):
+            def layer(h_BTD):
+                y_BTD, left[name] = module(h_BTD, ctx.fold(site), entries.get(name, {}))
+                return y_BTD
+
+            return layer
+
+        site = 0
+        for n, block in enumerate(self.pattern):
+            layers = []
+            for name, spec in block.sublayers:
+                key = f"{n}_{name}"
+                layers.append((name, bind(key, spec.build(key), site)))
+                site += 1
+            x_BTD = block.residual(x_BTD, layers, n)
+        return x_BTD, left
+
+
+class StackModule(nn.Module):
+    """Owns segment_n, one period's parameters stacked [L, ...], and final_norm.
+
+    For decoding, segment_n may also be a tuple of one period's parameters each (see
+    `generation.unstack`): slicing a stacked tree at every token would copy all weights.
+    """
+
+    spec: Stack
+
+    @nn.compact
+    def __call__(self, x_BTD, ctx, entries=None):
+        """entries: None outside decoding, () at its first call, else one entry per period.
+
+        Returns:
+          The stream [B, T, D] and what each period left, in order.
+        """
+        left = []
+        for n, segment in enumerate(self.spec.segments):
+            x_BTD, more = self.segment(n, segment, x_BTD, ctx.fold(n), entries, len(left))
+            left += more
+        return self.spec.final_norm.build("final_norm")(x_BTD), tuple(left)
+
+    def segment(self, n, segment, x_BTD, ctx, entries, first):
+        period = Period(segment.pattern, parent=None)
+        stacked = self.own(f"segment_{n}", period, segment.repeats, x_BTD, ctx)
+
+        def layer(x_BTD, this, entry={}):
+            params, l = this
+            return period.apply({"params": params}, x_BTD, ctx.fold(l), entry)
+
+        if entries is None:
+            # prevent_cse is for code outside loops; inside a scan it only costs speed
+            saved = {"none": None, "full": jax.checkpoint_policies.nothing_saveable,
+                     "dots": jax.checkpoint_policies.dots_saveable}[ctx.run.remat]
+            body = jax.checkpoint(layer, prevent_cse=False, policy=saved) if saved else layer
+            steps = jnp.arange(segment.repeats)
+            x_BTD, _ = jax.lax.scan(body, x_BTD, (stacked, steps), unroll=ctx.run.unroll)
+            return x_BTD, []
+        left = []
+        for l in range(segment.repeats):
+            params = (stacked[l] if isinstance(stacked, (tuple, list))
+                      else jax.tree.map(lambda leaf: leaf[l], stacked))
+            x_BTD, kept = layer(x_BTD, (params, l), entries[first + l] if entries else {})
+            left.append(kept)
+        return x_BTD, left
+
+    def own(self, name, period, repeats, x_BTD, ctx):
+        """The stacked parameters. Not `self.param` at apply: that would trace the initialiser."""
+        if self.has_variable("params", name):
+            return self.get_variable("params", name)
+
+        def init(key):
+            made = lambda k: period.init(k, x_BTD, ctx, {})["params"]
+            return jax.vmap(made)(jax.random.split(key, repeats))
+
+        return self.param(name, init)

@@ -1,0 +1,1 @@
+"""Pure functions of arrays. Nothing here owns a parameter."""

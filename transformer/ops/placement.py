@@ -1,0 +1,123 @@
+"""From letters to mesh axes: one table for parameters, one for activations, one for paths."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from transformer.error import UserError
+from transformer.spec import Spec
+
+# Ordered: a mesh axis goes to the first letter of the table that wants it.
+PARAMETERS = {"H": ("tensor",), "G": ("tensor",), "M": ("tensor",), "F": ("tensor",),
+              "V": ("tensor",), "D": ("fsdp",)}
+ACTIVATIONS = {"B": ("data", "fsdp"), "T": ("sequence",), "H": ("tensor",), "G": ("tensor",),
+               "M": ("tensor",), "F": ("tensor",), "V": ("tensor",)}
+MAY_DROP = "GSC."  # an axis that does not divide these is dropped; any other letter is an error
+
+# The end of a parameter's path -> its letters. Each parameter of each model matches one row.
+LETTERS = (
+    (r"embedding/tokens", "VD"), (r"embedding/(types|positions)", ".D"),
+    (r"(attention|cross)/query", "DHK"), (r"(attention|cross)/(key|value)", "DGK"),
+    (r"(attention|cross)/out", "HKD"), (r"(attention|cross)/query_bias", "HK"),
+    (r"(attention|cross)/(key|value)_bias", "GK"), (r"(attention|cross)/out_bias", "."),
+    (r"feedforward/(up|gate)", "DF"), (r"feedforward/(up|gate)_bias", "F"),
+    (r"feedforward/down", "FD"), (r"feedforward/down_bias", "."),
+    (r"norm/(scale|shift)", "."), (r"pooler/dense", "D."), (r"pooler/dense_bias", "."),
+    (r"heads_\w+/(transform|classes)", "D."), (r"heads_\w+/(transform|classes)_bias", "."),
+    (r"heads_\w+/vocab_bias", "V"), (r"heads_\w+/unembedding", "DV"),
+)
+
+
+class Mesh(Spec):
+    """Sizes of the four mesh axes; -1 takes the devices that are left over.
+
+    data: rows, parameters replicated. fsdp: rows, parameters split by width (Rajbhandari 2020
+    §5.3). tensor: heads, feed-forward and vocabulary (Shoeybi 2019 §3). sequence: positions.
+    """
+
+    data: int = -1
+    fsdp: int = 1
+    tensor: int = 1
+    sequence: int = 1
+
+    def build(self, devices=None) -> jax.sharding.Mesh:
+        """The mesh over `devices` (all by default). UserError if the sizes do not multiply up."""
+        devices = devices or jax.devices()
+        names = ("data", "fsdp", "tensor", "sequence")
+        sizes = [getattr(self, name) for name in names]
+        known = math.prod(size for size in sizes if size != -1)
+        if sizes.count(-1) > 1 or len(devices) % known or (-1 not in sizes and known != len(devices)):
+            raise UserError(f"mesh {dict(zip(names, sizes))} does not fit {len(devices)} devices; "
+                            "let the sizes multiply to that number, or set one of them to -1")
+        shape = [len(devices) // known if size == -1 else size for size in sizes]
+        return jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * 4, devices=devices)
+
+
+def place(letters: str, shape, mesh, table) -> PartitionSpec:
+    """The PartitionSpec of an array whose dimensions carry these letters.
+
+    Raises:
+      UserError: an axis does not divide a dimension that may not drop it.
+    """
+    free = {axis: size for axis, size in mesh.shape.items() if size > 1}
+    chosen = {}
+    for letter, axes in table.items():
+        for n, (name, size) in enumerate(zip(letters, shape)):
+            taken = [axis for axis in axes if axis in free] if name == letter else []
+            ways = math.prod(free[axis] for axis in taken)
+            if size % ways == 0:
+                chosen[n] = tuple(taken) or None
+                free = {axis: s for axis, s in free.items() if axis not in taken}
+            elif name not in MAY_DROP:
+                raise UserError(f"dimension {name} of size {size} does not divide by {ways}, the "
+                                f"mesh axes {'+'.join(taken)}; use a multiple of {ways}")
+    return PartitionSpec(*(chosen.get(n) for n in range(len(shape))))
+
+
+def constrain(x, letters: str):
+    """Asks the compiler to lay out an activation by its letters; nothing without a mesh."""
+    mesh = jax.sharding.get_abstract_mesh()
+    if mesh.empty or mesh.size == 1:
+        return x
+    return jax.lax.with_sharding_constraint(x, place(letters, x.shape, mesh, ACTIVATIONS))
+
+
+def letters(path: str, rank: int) -> str:
+    """The letters of the parameter at `path`; stacked leaves get a leading L.
+
+    Raises:
+      KeyError: no row of the table, or more than one, matches the path.
+    """
+    rows = [row for pattern, row in LETTERS if re.search(rf"(^|[/_]){pattern}$", path)]
+    if len(rows) != 1:
+        raise KeyError(f"{path}: {len(rows)} rows of LETTERS match, want 1")
+    return "L" * (rank - len(rows[0])) + rows[0]
+
+
+def parameter_shardings(tree, mesh):
+    """NamedShardings for a tree of parameters, or of leaves that mirror them (moments, averages).
+
+    A leaf of another rank than its parameter (a scalar count) is replicated.
+    """
+
+    def one(path, leaf):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        if leaf.ndim == 0 or not any(re.search(rf"(^|[/_]){p}$", name) for p, _ in LETTERS):
+            return NamedSharding(mesh, PartitionSpec())
+        return NamedSharding(mesh, place(letters(name, leaf.ndim), leaf.shape, mesh, PARAMETERS))
+
+    return jax.tree_util.tree_map_with_path(one, tree)
+
+
+def batch_shardings(batch, mesh, lead: int = 0):
+    """NamedShardings for a batch: rows over data and fsdp. `lead`: dimensions before B."""
+
+    def one(leaf):
+        spec = place("." * lead + "B" + "." * (leaf.ndim - lead - 1), leaf.shape, mesh, ACTIVATIONS)
+        return NamedSharding(mesh, spec)
+
+    return jax.tree.map(one, batch)

@@ -1,0 +1,22 @@
+"""Rotary position embedding (Su 2021 §3.2), in the layout that rotates halves."""
+
+import jax.numpy as jnp
+
+
+def rotate(x_BTHK, i_BT, base: float):
+    """Rotates the pair (k, k + K/2) of each head by the angle i * base^(-2k/K).
+
+    Args:
+      x_BTHK: queries or keys [B, T, H, K], K even.
+      i_BT: their positions [B, T] or [1, T].
+      base: the longest period over 2 pi; 10,000 in Su 2021.
+
+    Returns:
+      The rotated [B, T, H, K], in the type of x_BTHK; the angles are float32.
+    """
+    half = x_BTHK.shape[-1] // 2
+    rate_K = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
+    angle_BTHK = i_BT[..., None, None].astype(jnp.float32) * rate_K[None, None, None]
+    cos, sin = jnp.cos(angle_BTHK), jnp.sin(angle_BTHK)
+    a, b = jnp.split(x_BTHK.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([a * cos - b * sin, b * cos + a * sin], -1).astype(x_BTHK.dtype)

@@ -1,0 +1,54 @@
+"""Reads a config: a Python file whose function `experiment` returns one experiment, or stages."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+from pathlib import Path
+
+from transformer.error import UserError
+from transformer.spec import nearest, override, read
+from transformer.training.experiment import Experiment
+
+
+def stages(config: str, overrides: list[tuple[str, str]]) -> dict[str, Experiment]:
+    """The experiments of a config by stage; a config without stages has the one stage "".
+
+    Args:
+      config: FILE.py, or FILE.py:name=value,... with arguments of the file's `experiment`.
+      overrides: (dotted path, text) pairs; with stages a path begins with the stage's name.
+
+    Raises:
+      UserError: no such file, argument, stage or field, with the nearest names.
+    """
+    path, _, text = config.partition(":")
+    made = _call(path, text)
+    found = made if isinstance(made, dict) else {"": made}
+    for name, value in overrides:
+        where = f"--{name}"
+        stage, rest = ("", name) if "" in found else name.partition(".")[::2]
+        if stage not in found:
+            raise UserError(f"{where}: {path} has no stage {stage!r}{nearest(stage, found)}")
+        found[stage] = override(found[stage], rest, value, where)
+    return found
+
+
+def _call(path: str, text: str):
+    if not Path(path).is_file():
+        known = [str(p) for p in Path("configs").rglob("*.py")]
+        raise UserError(f"there is no config {path}{nearest(path, known)}")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function = getattr(module, "experiment", None)
+    if function is None:
+        raise UserError(f"{path} has no function `experiment`; a config returns its experiment")
+    parameters = inspect.signature(function, eval_str=True).parameters
+    arguments = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        if name not in parameters:
+            raise UserError(f"{path}: `experiment` has no argument {name!r}"
+                            f"{nearest(name, parameters)}")
+        arguments[name] = read(value, parameters[name].annotation, f"{path}:{name}")
+    return function(**arguments)

@@ -1,0 +1,87 @@
+"""An experiment as a value: everything that decides what a run computes, and how often it tells."""
+
+from __future__ import annotations
+
+from transformer.error import UserError
+from transformer.ops.placement import Mesh
+from transformer.spec import Spec, difference
+from transformer.training.optimizer import Optimizer
+
+
+class Experiment(Spec):
+    """What a config function returns.
+
+    model, objective, optimizer: see `nn.model`, `objectives`, `training.optimizer`.
+    data: a source of documents, or of labelled records where there is a task (`data.source`).
+    tokenizer: see `data.tokenizer`; None takes that of the checkpoint in `start_from`.
+    task: what the fields of a record mean and how answers are scored (`tasks`).
+    rows: how documents become rows of fixed length (`data.rows`).
+    validation: a source of its own, or a held-out part of the data; None for none.
+    test: a source that is read once, after training; None for none.
+    steps: updates. batch: rows per update. accumulate: slices a batch is cut into.
+    seed: of initialisation, data order, corruption and dropout.
+    run: how to run (`nn.context.Run`). mesh: see `ops.placement.Mesh`.
+    average: decay of the moving average of the parameters, which is then what is evaluated.
+    start_from: an earlier stage, a run directory or a checkpoint whose parameters to begin with.
+    log_every, evaluate_every, save_every: steps; 0 means only at the end.
+    keep_last: checkpoints to keep; the best by `best` is kept besides.
+    best: the validation metric that decides, lower is better if it ends in "loss".
+    patience: evaluations without a better value before the run stops; None to go on.
+    max_skipped: updates in a row that may be skipped as not finite before the run ends.
+    prompts: texts to continue after training. tokens: how many tokens to continue them by.
+    wandb: Weights & Biases project, or None.
+    """
+
+    model: Spec
+    data: Spec
+    objective: Spec
+    rows: Spec
+    optimizer: Optimizer
+    steps: int
+    batch: int
+    tokenizer: Spec | None = None
+    task: Spec | None = None
+    validation: Spec | None = None
+    test: Spec | None = None
+    accumulate: int = 1
+    seed: int = 0
+    run: Spec | None = None
+    mesh: Mesh = Mesh()
+    average: float = 0.0
+    start_from: str | None = None
+    log_every: int = 10
+    evaluate_every: int = 0
+    save_every: int = 0
+    keep_last: int = 2
+    best: str = "validation_loss"
+    patience: int | None = None
+    max_skipped: int = 10
+    prompts: tuple[str, ...] = ()
+    tokens: int = 64
+    wandb: str | None = None
+
+    def check(self):
+        for name in ("steps", "batch", "accumulate", "keep_last", "max_skipped"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} is {getattr(self, name)}; use at least 1")
+        for name in ("log_every", "evaluate_every", "save_every", "tokens"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} is {getattr(self, name)}; use 0 or more")
+        if self.batch % self.accumulate:
+            raise UserError(f"batch {self.batch} does not divide into accumulate={self.accumulate} "
+                            "slices; use a divisor of the batch")
+        if not 0 <= self.average < 1:
+            raise UserError(f"average is {self.average}; use a decay in [0, 1)")
+        if self.tokenizer is None and self.start_from is None:
+            raise UserError("tokenizer is none; name one, or a checkpoint to start_from")
+
+
+# What may change when a run is continued: its length, and what it tells and keeps.
+FREE = ("steps", "log_every", "evaluate_every", "save_every", "keep_last", "patience",
+        "max_skipped", "prompts", "tokens", "wandb", "test", "mesh", "run")
+
+
+def changed(old: Experiment, new: Experiment) -> list[str]:
+    """Lines `path: old -> new` for every difference that would make a continued run another run."""
+    return [line for line in difference(old, new)
+            if line.split(":")[0].split(".")[0] not in FREE]
