@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str):
     if name in ("load", "Loaded"):
-        from transformer import checkpoint_door
+        from transformer import loaded
 
-        return getattr(checkpoint_door, name)
+        return getattr(loaded, name)
     raise AttributeError(f"module 'transformer' has no attribute {name!r}")

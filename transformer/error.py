@@ -1,4 +1,9 @@
-"""The one exception for mistakes a user can cause and can repair."""
+"""The one exception for mistakes a user can cause and can repair, and how programs report it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
 
 
 class UserError(Exception):
@@ -6,3 +11,20 @@ class UserError(Exception):
 
     The programs print the line without a traceback (unless `--debug`) and exit with status 2.
     """
+
+
+def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
+    """The exit status of `command(arguments)`: 2 and one line for a UserError.
+
+    `--debug` among the arguments is taken out and keeps the traceback.
+    """
+    if "--debug" in arguments:
+        return command([a for a in arguments if a != "--debug"])
+    try:
+        return command(arguments)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `... | head`
+        sys.stderr.close()
+        return 141

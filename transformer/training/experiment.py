@@ -13,7 +13,8 @@ class Experiment(Spec):
 
     model, objective, optimizer: see `nn.model`, `objectives`, `training.optimizer`.
     data: a source of documents, or of labelled records where there is a task (`data.source`).
-    tokenizer: see `data.tokenizer`; None takes that of the checkpoint in `start_from`.
+    tokenizer: see `data.tokenizer`, or the stage or checkpoint whose tokenizer to take; None takes
+      that of `start_from`.
     task: what the fields of a record mean and how answers are scored (`tasks`).
     rows: how documents become rows of fixed length (`data.rows`).
     validation: a source of its own, or a held-out part of the data; None for none.
@@ -39,7 +40,7 @@ class Experiment(Spec):
     optimizer: Optimizer
     steps: int
     batch: int
-    tokenizer: Spec | None = None
+    tokenizer: Spec | str | None = None
     task: Spec | None = None
     validation: Spec | None = None
     test: Spec | None = None

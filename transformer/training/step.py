@@ -15,9 +15,8 @@ def start(params, optimizer, seed: int, average: float = 0.0) -> dict:
       seed: of the dropout and of whatever else an objective draws on the device.
       average: decay of the moving average of the parameters; 0 keeps none.
     """
-    zero = jnp.zeros((), jnp.int32)
-    state = {"step": zero, "params": params, "opt": optimizer.init(params),
-             "key": jax.random.key(seed), "skipped": zero, "in_a_row": zero}
+    zeros = {name: jnp.zeros((), jnp.int32) for name in ("step", "skipped", "in_a_row")}
+    state = {**zeros, "params": params, "opt": optimizer.init(params), "key": jax.random.key(seed)}
     return {**state, "ema": jax.tree.map(jnp.copy, params)} if average else state
 
 
@@ -37,7 +36,7 @@ def train_step(state, batch, *, apply, objective, optimizer, average: float = 0.
       The new state and {loss, grad_norm, in_a_row, and one entry for each term of the objective}.
     """
     key = jax.random.fold_in(state["key"], state["step"])
-    totals = jax.tree.map(lambda w: w.sum(0), jax.vmap(objective.weights)(batch))
+    totals = objective.weights(batch)
 
     def loss(params, part):
         terms = objective.loss(apply, params, part, key, True)

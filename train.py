@@ -1,0 +1,123 @@
+"""Trains what a config describes: `python train.py [CONFIG] [--path.to.field=VALUE ...]`.
+
+CONFIG is FILE.py or FILE.py:name=value,... with arguments of the file's function `experiment`;
+without one it is configs/quickstart.py. The run lives in --workdir, by default runs/NAME of the
+config, and resumes by itself if that holds one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+import time
+from pathlib import Path
+
+from transformer.error import UserError, guarded
+
+
+def main(arguments: list[str]) -> int:
+    """Every stage of the config in order. Exit status 0, or 128 + the signal that ended the run."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0], epilog=(
+        "Any field of the experiment can be set: --steps=100, --optimizer.learning_rate.peak=1e-3, "
+        "--model.embedding.vocab=512, --tokenizer='Bytes()'; with stages --STAGE.steps=100."))
+    parser.add_argument("config", nargs="?", default="configs/quickstart.py",
+                        help="FILE.py or FILE.py:name=value,... (default: %(default)s)")
+    parser.add_argument("--workdir", type=Path, metavar="DIR",
+                        help="where the run lives (default: runs/NAME of the config)")
+    parser.add_argument("--fresh", action="store_true", help="remove what DIR holds and start anew")
+    options, rest = parser.parse_known_args(arguments)
+    overrides = [split_override(text) for text in rest]
+    name = Path(options.config.partition(":")[0]).stem
+    workdir = options.workdir or Path("runs") / name
+
+    from transformer.launch import configure, stages_of
+
+    configure()
+    found = stages_of(options.config, overrides, workdir)
+    for stage, experiment in found.items():
+        status = train(stage, experiment, workdir, options.fresh)
+        if status:
+            return status
+    return 0
+
+
+def split_override(text: str) -> tuple[str, str]:
+    """--path.to.field=VALUE as (path, value)."""
+    if not text.startswith("--") or "=" not in text:
+        raise UserError(f"cannot read {text!r}; fields are set as --path.to.field=VALUE")
+    path, _, value = text[2:].partition("=")
+    return path, value
+
+
+def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
+    """One experiment from its first or its last saved step to its summary."""
+    import jax
+
+    from transformer import launch, wiring
+    from transformer.judge import Judge
+    from transformer.nn.context import Run
+    from transformer.nn.door import Model
+    from transformer.report import announce, conclude, greet
+    from transformer.training.checkpoint import Checkpoints
+    from transformer.training.lock import Lock
+    from transformer.training.log import Log
+    from transformer.training.loop import Doors, Loop
+    from transformer.training.signals import Stop
+    from transformer.training.step import start, train_step
+
+    directory = workdir / stage
+    directory.mkdir(parents=True, exist_ok=True)
+    with Lock(directory), Stop() as stop:
+        if fresh:
+            wiring.forget(directory)
+        if launch.finished(directory, experiment):
+            return greet(stage, directory)
+        launch.keep_config(directory, experiment)
+        with stop.at_once():  # nothing is worth saving yet
+            began = time.perf_counter()
+            base = experiment.start_from and wiring.checkpoint_of(experiment.start_from, workdir)
+            tokenizer = wiring.tokenizer_of(experiment, directory, workdir)
+            model, run = Model(experiment.model), experiment.run or Run()
+            wiring.require_vocabulary(model, tokenizer)
+            data, validation = wiring.training_data(experiment, tokenizer)
+            stream = data.stream(experiment)
+            judge = validation and Judge(experiment, model, validation, tokenizer, generated=False)
+            mesh = experiment.mesh.build()
+            optimizer = experiment.optimizer.build()
+            make = functools.partial(launch.begin, model, optimizer, experiment, base)
+            state, fresh_names = launch.placed(make, mesh)
+            checkpoints = Checkpoints(
+                directory, experiment.keep_last, metric=experiment.best,
+                better="lower" if experiment.best.endswith("loss") else "higher")
+            done, state, counters = launch.resume(checkpoints, state, stream.fingerprint)
+            apply = functools.partial(model.apply, run=run)
+            step = jax.jit(functools.partial(
+                train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
+                average=experiment.average), donate_argnums=0)
+            flops, peak = launch.flops_and_peak(experiment, model, stream)
+            announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak,
+                     done, base, fresh_names, time.perf_counter() - began)
+        doors = Doors(
+            step=step, place=functools.partial(launch.place_batch, experiment.accumulate, mesh),
+            units=experiment.objective.units, digest=launch.digest,
+            evaluate=judge and launch.evaluation(judge, experiment, stop),
+            files=functools.partial(launch.files, experiment, tokenizer, stream.fingerprint),
+            flops=flops, peak=peak)
+        with launch.mesh_context(mesh), checkpoints, \
+                Log(directory, done or None, launch.mirrors(experiment, directory, done)) as log:
+            loop = Loop(experiment, doors, checkpoints, log, stop, counters)
+            batches = enumerate(stream.iterate(done), start=done)
+            state, done = loop.run(state, done, batches)
+            if stop.asked:
+                print(f"saved step {done:,} in {directory}; the same command continues from it")
+                return stop.code
+            checkpoints.wait()
+        with stop.at_once():
+            return conclude(stage, experiment, model, tokenizer, directory, data, state, done,
+                            checkpoints, loop.counters, time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    sys.exit(guarded(main, sys.argv[1:]))

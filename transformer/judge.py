@@ -1,0 +1,129 @@
+"""Evaluation: the objective's own sums over a data set, and the metrics of its task."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from transformer.nn.context import Run
+from transformer.nn.door import Model, unstack
+from transformer.objectives.objective import special
+from transformer.tasks.metric import bits_per_byte, perplexity
+from transformer.training.experiment import Experiment
+from transformer.training.step import evaluate_step
+from transformer.wiring import Data
+
+
+class Judge:
+    """Judges parameters on one data set. Compiled once, called as often as wanted.
+
+    generated: whether tasks that are answered by generated text are answered; it takes long.
+    """
+
+    def __init__(self, experiment: Experiment, model: Model, data: Data, tokenizer,
+                 generated: bool = True):
+        self.experiment, self.model, self.data = experiment, model, data
+        self.tokenizer, self.run = tokenizer, experiment.run or Run()
+        self.task, self.generated = experiment.task, generated
+        self.stream = data.stream(experiment)
+        self.step = jax.jit(functools.partial(_step, self.model, self.run, experiment.objective,
+                                              self.task.head if self._reads_head() else ""))
+        self.predictions: list = []
+
+    def __call__(self, params, stopped: Callable[[], Any] = lambda: False) -> dict | None:
+        """{metric: value}, or None if `stopped()` became true meanwhile.
+
+        "loss" is the objective's; terms go by their names; text adds "perplexity" per token,
+        "bits_per_byte" and "word_perplexity"; a task adds its own metrics.
+        """
+        key, sums, self.predictions = jax.random.key(0), {}, []
+        decoding = unstack(params) if self._generates() else None
+        for batch in self.stream.evaluation(self.experiment.batch):
+            if stopped():
+                return None
+            terms, outputs = jax.device_get(self.step(params, batch, key))
+            for name, term in terms.items():
+                old = sums.get(name, (0.0, 0.0, 0.0))
+                sums[name] = (old[0] + float(term.sum), old[1] + float(term.weight),
+                              float(term.coefficient))
+            if self._generates():
+                outputs = {"generated": self._answers(decoding, batch)}
+            if outputs:
+                self.predictions += self.task.predict(outputs, batch, self.tokenizer)
+        return self._metrics(sums)
+
+    def _reads_head(self) -> bool:
+        return self.task is not None and bool(self.task.head) and not self.task.generates
+
+    def _generates(self) -> bool:
+        return self.task is not None and self.task.generates and self.generated
+
+    def _metrics(self, sums: dict) -> dict[str, float]:
+        means = {name: total / max(weight, 1) for name, (total, weight, _) in sums.items()}
+        loss = sum(means[name] * coefficient for name, (_, _, coefficient) in sums.items())
+        told = {"loss": loss, **{n: m for n, m in means.items() if n != "next_token"}}
+        if self.data.corpus is not None:
+            told |= self._text(means[self.experiment.objective.main])
+        if self.predictions:
+            told |= self.task.score(self.predictions, self.data.records)
+        return told
+
+    def _text(self, nats: float) -> dict[str, float]:
+        """What a loss in nats per token means for the text behind the tokens."""
+        corpus = self.data.corpus
+        told = {"perplexity": perplexity(nats, 1)}
+        if self.experiment.objective.main == "next_token":
+            told["bits_per_byte"] = bits_per_byte(nats * len(corpus), corpus.bytes)
+            told["word_perplexity"] = math.exp(min(nats * len(corpus) / self._words(), 700))
+        return told
+
+    @functools.cache
+    def _words(self) -> int:
+        """Words of the text, ends of lines counted as WikiText counts them."""
+        corpus, count = self.data.corpus, 0
+        for start, end in zip(*corpus.spans()):
+            text = self.tokenizer.decode(corpus.tokens[start:end].tolist())
+            count += len(text.split()) + text.count("\n")
+        return max(count, 1)
+
+    def _answers(self, params, batch) -> np.ndarray:
+        """Greedy continuations of the prompts of a batch: ids [B, t]."""
+        from transformer.generation.generate import Greedy, generate
+
+        sources = "source_tokens" in batch
+        prompt = _prompt(batch, self.experiment.objective, self.tokenizer)
+        room = self.experiment.rows.length
+        tokens = room if sources else room - int((prompt["segments"] > 0).sum(1).max())
+        answer = generate(self.model, params, prompt, tokens=max(tokens, 1), choose=Greedy(),
+                          stop=special(self.tokenizer, "eos"), run=self.run)
+        return np.asarray(answer["tokens"])
+
+
+def _step(model, run, objective, head, params, batch, key):
+    """The terms of one batch, and the output of the head that the task reads."""
+    seen = {}
+
+    def apply(params, batch, rng=None):
+        seen.update(model.apply(params, batch, rng, run))
+        return seen
+
+    terms = evaluate_step(params, batch, key, apply=apply, objective=objective)
+    return terms, {head: seen[head].astype("float32")} if head else {}
+
+
+def _prompt(batch, objective, tokenizer) -> dict:
+    """What generation starts from: the source and the first token, or the row up to the answer."""
+    if "source_tokens" in batch:
+        rows = len(batch["source_tokens"])
+        first = np.full((rows, 1), objective.first(tokenizer), np.int32)
+        return {"tokens": first, "segments": np.ones_like(first),
+                **{name: batch[name] for name in ("source_tokens", "source_segments")}}
+    # the first position that is weighed predicts the first token of the answer
+    weighed = batch["weights"] > 0
+    kept = (np.cumsum(weighed, 1) - weighed == 0) & (batch["segments"] > 0)
+    return {"tokens": np.where(kept, batch["tokens"], 0), "segments": kept.astype(np.int32)}

@@ -1,0 +1,170 @@
+"""The steps of `train.py` that are more than a line: configuration, start, resume, placement."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from transformer import kinds
+from transformer.data.place import cache_root
+from transformer.data.stream import batch_hash
+from transformer.error import UserError
+from transformer.nn.count import train_flops
+from transformer.ops.placement import batch_shardings, parameter_shardings
+from transformer.spec import from_json, to_json
+from transformer.training import peak as peaks
+from transformer.training.config import stages
+from transformer.training.experiment import Experiment, changed
+from transformer.training.loop import fresh_counters
+from transformer.training.step import start
+from transformer.wiring import transfer
+
+CONFIG, SUMMARY, STAGES = "config.json", "summary.json", "stages.json"
+
+
+def configure() -> None:
+    """Process-wide settings: compiled programs are kept on disk, so that a second start is quick."""
+    jax.config.update("jax_threefry_partitionable", True)
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def stages_of(config: str, overrides: list[tuple[str, str]], workdir: Path) -> dict:
+    """The experiments of a config; the order of several stages is kept in DIR/stages.json."""
+    kinds.register()
+    found = stages(config, overrides)
+    if "" not in found:
+        workdir.mkdir(parents=True, exist_ok=True)
+        _write(workdir / STAGES, list(found))
+    return found
+
+
+def keep_config(directory: Path, experiment: Experiment) -> None:
+    """Writes DIR/config.json; a run that is continued must be the same but for length and logging.
+
+    Raises:
+      UserError: what differs from the run that DIR holds.
+    """
+    path = directory / CONFIG
+    if path.exists() and any((directory / "checkpoints").glob("0*")):
+        lines = changed(from_json(json.loads(path.read_text(encoding="utf-8")), str(path)),
+                        experiment)
+        if lines:
+            raise UserError(f"{directory} holds a run with another config ({'; '.join(lines)}); "
+                            "undo the change, choose another --workdir, or start again with "
+                            "--fresh")
+    _write(path, to_json(experiment))
+
+
+def finished(directory: Path, experiment: Experiment) -> bool:
+    """Whether DIR holds the summary of this very experiment, at its full length."""
+    path = directory / SUMMARY
+    if not path.is_file():
+        return False
+    kept = from_json(json.loads((directory / CONFIG).read_text(encoding="utf-8")))
+    return not changed(kept, experiment) and kept.steps == experiment.steps
+
+
+def begin(model, optimizer, experiment: Experiment, base: Path | None):
+    """(the state before the first step, paths that `base` did not have)."""
+    params, names = jax.jit(model.init)(jax.random.key(experiment.seed)), []
+    if base is not None:
+        params, names = transfer(params, base)
+    return start(params, optimizer, experiment.seed, experiment.average), names
+
+
+def placed(make, mesh):
+    """The state, sharded where the mesh has more than one device."""
+    state, names = make()
+    if mesh.size > 1:
+        state = jax.device_put(state, parameter_shardings(state, mesh))
+    return state, names
+
+
+def resume(checkpoints, state, fingerprint: str):
+    """(step, state, counters) of the newest good checkpoint, or of the beginning.
+
+    Raises:
+      UserError: the checkpoint was made from other data.
+    """
+    step = checkpoints.latest_good()
+    if step is None:
+        return 0, state, fresh_counters()
+    kept = json.loads((checkpoints.path(step) / "data.json").read_text(encoding="utf-8"))
+    if kept["fingerprint"] != fingerprint:
+        raise UserError(f"{checkpoints.path(step)} was trained on other data (its fingerprint is "
+                        f"{kept['fingerprint'][:12]}, now {fingerprint[:12]}); restore the data, "
+                        "or choose another --workdir")
+    return step, checkpoints.restore(step, state), kept["counters"]
+
+
+def files(experiment: Experiment, tokenizer, fingerprint: str, counters: dict) -> dict:
+    """What a checkpoint holds besides the state."""
+    return {"spec.json": experiment.model, "objective.json": experiment.objective,
+            "tokenizer": tokenizer.save,
+            "data.json": {"experiment": to_json(experiment), "fingerprint": fingerprint,
+                          "counters": counters}}
+
+
+def place_batch(slices: int, mesh, batch: dict):
+    """A host batch on the devices, every array [A, B/A, ...]."""
+    cut = {name: a.reshape(slices, len(a) // slices, *a.shape[1:]) for name, a in batch.items()}
+    if mesh.size == 1:
+        return jax.device_put(cut)
+    return jax.device_put(cut, batch_shardings(cut, mesh, lead=1))
+
+
+def digest(batch: dict) -> str:
+    """The hash that metrics.jsonl carries."""
+    return batch_hash(batch)
+
+
+def evaluation(judge, experiment: Experiment, stop):
+    """state -> {"validation_...": value}, or None where a signal came."""
+
+    def evaluate(state):
+        params = state["ema"] if experiment.average else state["params"]
+        found = judge(params, stopped=lambda: stop.asked)
+        return found and {f"validation_{name}": value for name, value in found.items()}
+
+    return evaluate
+
+
+def mirrors(experiment: Experiment, directory: Path, done: int) -> list:
+    """Where the log is shown besides metrics.jsonl."""
+    from transformer.training.events import Events
+    from transformer.training.tracker import WandB
+
+    found = [Events(directory, done or None)]
+    if experiment.wandb:
+        found.append(WandB(directory, experiment.wandb, to_json(experiment)))
+    return found
+
+
+def flops_and_peak(experiment: Experiment, model, stream) -> tuple[float, float | None]:
+    """FLOPs of one step, and the peak FLOP/s of all devices where the table knows them."""
+    batch = stream[0]
+    rows, length = batch["tokens"].shape
+    source = batch["source_tokens"].shape[1] if "source_tokens" in batch else 0
+    slots = batch["masked"].shape[1] if "masked" in batch else None
+    one = peaks.peak_flops(jax.devices()[0].device_kind)
+    return rows * train_flops(model, length, source, slots), one and one * len(jax.devices())
+
+
+def mesh_context(mesh):
+    """Activations are constrained under a mesh of several devices, and left alone on one."""
+    return jax.set_mesh(mesh) if mesh.size > 1 else contextlib.nullcontext()
+
+
+def _write(path: Path, value) -> None:
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+    os.replace(temporary, path)

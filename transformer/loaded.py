@@ -1,0 +1,73 @@
+"""The Python door: a checkpoint as a model, its parameters and its tokenizer."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+from pathlib import Path
+from typing import Any
+
+from transformer import kinds
+from transformer.data.tokenizer import load_tokenizer
+from transformer.error import UserError
+from transformer.nn.door import Model, unstack
+from transformer.spec import from_json
+from transformer.training.experiment import Experiment
+from transformer.training.restore import restore_params, shapes
+from transformer.training.shelf import find
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+    """What `load` gives; unpacks as `model, params, tokenizer`.
+
+    model: `nn.door.Model`. params: its parameters, a plain dict of arrays. tokenizer: see
+    `data.tokenizer`. experiment: the run that made it. path: the step's directory.
+    """
+
+    model: Model
+    params: Any
+    tokenizer: Any
+    experiment: Experiment
+    path: Path
+
+    def __iter__(self):
+        return iter((self.model, self.params, self.tokenizer))
+
+    @functools.cached_property
+    def decoding_params(self):
+        """The parameters as decoding wants them, see `nn.door.unstack`."""
+        return unstack(self.params)
+
+
+def load(checkpoint, average: bool | None = None) -> Loaded:
+    """Opens a checkpoint after checking it against its manifest.
+
+    Args:
+      checkpoint: a step's directory, or a run's: its last stage's newest good step.
+      average: the moving average of the parameters; by default where there is one.
+
+    Raises:
+      UserError: no checkpoint there, or none that is whole.
+    """
+    path = find(stage(Path(checkpoint)))
+    kinds.register()
+    experiment = from_json(json.loads((path / "data.json").read_text())["experiment"], str(path))
+    model = Model(from_json(json.loads((path / "spec.json").read_text()), str(path / "spec.json")))
+    if average is None:
+        average = any(name.startswith("ema/") for name in shapes(path))
+    params = restore_params(path, model.shapes(), average=average)
+    return Loaded(model, params, load_tokenizer(path / "tokenizer"), experiment, path)
+
+
+def stage(path: Path) -> Path:
+    """The directory of the last stage of a run that has checkpoints; others as they are."""
+    listed = path / "stages.json"
+    if not listed.is_file():
+        return path
+    names = json.loads(listed.read_text(encoding="utf-8"))
+    made = [name for name in names if any((path / name / "checkpoints").glob("0*"))]
+    if not made:
+        raise UserError(f"{path}: none of its stages ({', '.join(names)}) has a checkpoint yet")
+    return path / made[-1]

@@ -1,0 +1,146 @@
+"""What a run tells people: the table at its start, and the summary at its end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from transformer.data.world import World
+from transformer.judge import Judge
+from transformer.launch import SUMMARY
+from transformer.nn.context import Run
+from transformer.nn.door import unstack
+from transformer.objectives.objective import special
+from transformer.training.progress import duration
+from transformer.training.restore import restore_params
+from transformer.wiring import data_of
+
+
+def announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak, done, base,
+             fresh, seconds) -> None:
+    """The table that a run begins with."""
+    batch = stream[0]
+    tokens = sum(batch[n].size for n in ("tokens", "source_tokens") if n in batch)
+    state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves((state["params"], state["opt"])))
+    gradients = sum(leaf.nbytes for leaf in jax.tree.leaves(state["params"]))
+    schedule = experiment.optimizer.learning_rate
+    epochs = experiment.steps * experiment.batch / stream.rows_per_epoch
+    devices = f"{mesh.size} x {jax.devices()[0].device_kind}"
+    axes = ", ".join(f"{axis} {size}" for axis, size in mesh.shape.items() if size > 1)
+    lines = {
+        "model": f"{type(experiment.model).__name__}, {model.count():,} parameters",
+        "FLOPs": f"{flops / tokens:.3g} per token, {flops:.3g} per step",
+        "memory": f"{state_bytes / 1e6:,.1f} MB parameters and optimizer, "
+                  f"{gradients / 1e6:,.1f} MB gradients",
+        "devices": devices + (f" ({axes})" if axes else "")
+                   + (f", peak {peak:.3g} FLOP/s" if peak else ", peak unknown: no MFU"),
+        "tokenizer": f"{type(tokenizer.spec).__name__}, {tokenizer.size:,} ids",
+        "data": f"{type(experiment.data).__name__}, {stream.rows_per_epoch:,} rows of "
+                f"{batch['tokens'].shape[-1]} tokens",
+        "batch": f"{experiment.batch} rows, {tokens:,} tokens, {experiment.accumulate} slice(s)",
+        "steps": f"{experiment.steps:,} ({epochs:.2f} epochs)",
+        "schedule": _short(schedule),
+        "optimizer": _short(experiment.optimizer),
+    }
+    if base is not None:
+        lines["start from"] = f"{base}; fresh: {', '.join(fresh) or 'nothing'}"
+    if done:
+        lines["resumes"] = f"after step {done:,}"
+    print(f"\n== {stage or 'run'} ==")
+    for name, text in lines.items():
+        print(f"  {name:10} {text}")
+    print(f"  {'ready in':10} {seconds:.1f} s", flush=True)
+
+
+def _short(spec) -> str:
+    """A spec without its nested specs."""
+    fields = {n: getattr(spec, n) for n in type(spec).__dataclass_fields__}
+    plain = {n: v for n, v in fields.items() if isinstance(v, (int, float)) and v is not None}
+    return f"{type(spec).__name__}({', '.join(f'{n}={v:g}' for n, v in plain.items())})"
+
+
+def greet(stage: str, directory: Path) -> int:
+    """Tells what a finished run found, and how to start it again."""
+    summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
+    print(f"\n== {stage or 'run'} == finished before; --fresh starts it again")
+    _print(summary)
+    return 0
+
+
+def conclude(stage, experiment, model, tokenizer, directory, data, state, done, checkpoints,
+             counters, seconds) -> int:
+    """Judges the best parameters on the test data, shows samples, writes DIR/summary.json."""
+    best = checkpoints.best_good()
+    params, step = state["ema"] if experiment.average else state["params"], done
+    if best is not None and best != done:
+        params, step = restore_params(checkpoints.path(best), model.shapes(),
+                                      average=bool(experiment.average), verified=True), best
+    summary = {
+        "stage": stage, "step": done, "judged_step": step, "parameters": model.count(),
+        experiment.best: counters["best"], "data_units": counters["data_units"],
+        "optimisation_units": counters["optimisation_units"],
+        "ratio": counters["optimisation_units"] / max(counters["data_units"], 1),
+        "skipped": counters["skipped"], "seconds": seconds,
+        **_test(experiment, model, tokenizer, params, data),
+        "samples": _samples(experiment, model, tokenizer, params),
+    }
+    temporary = directory / (SUMMARY + ".tmp")
+    temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    temporary.replace(directory / SUMMARY)
+    _print(summary)
+    return 0
+
+
+def _test(experiment, model, tokenizer, params, data) -> dict:
+    """The metrics of the test data, with what they are to be compared with."""
+    if experiment.test is None:
+        return {}
+    test = data_of(experiment, experiment.test, tokenizer)
+    found = Judge(experiment, model, test, tokenizer)(params)
+    told = {f"test_{name}": value for name, value in found.items()}
+    if isinstance(experiment.test, World):
+        floor = experiment.test.floor()
+        told["floor_bits_per_byte"] = floor.per_byte / np.log(2)
+        told["floor_per_token"] = floor.per(len(test.corpus))
+    if test.records and data.records:
+        from transformer.data.baseline import bag_of_words
+
+        baseline = bag_of_words(experiment.task, data.records, test.records)
+        if baseline is not None:
+            told[f"bag_of_words_{experiment.task.metric}"] = baseline
+    return told
+
+
+def _samples(experiment, model, tokenizer, params) -> list[str]:
+    """Continuations of the experiment's prompts."""
+    if not experiment.prompts:
+        return []
+    from transformer.generation.generate import Sample, generate
+
+    rows = [tokenizer.encode(prompt) for prompt in experiment.prompts]
+    width = max(map(len, rows))
+    pad = lambda row, value: row + [value] * (width - len(row))  # noqa: E731
+    batch = {"tokens": np.array([pad(row, 0) for row in rows], np.int32),
+             "segments": np.array([pad([1] * len(row), 0) for row in rows], np.int32)}
+    made = generate(model, unstack(params), batch, tokens=experiment.tokens,
+                    choose=Sample(temperature=0.8), stop=special(tokenizer, "eos"),
+                    key=jax.random.key(experiment.seed), run=experiment.run or Run())
+    answers = np.asarray(made["tokens"])
+    lengths = np.asarray(made["lengths"])
+    return [prompt + tokenizer.decode(row[:n].tolist())
+            for prompt, row, n in zip(experiment.prompts, answers, lengths)]
+
+
+def _print(summary: dict) -> None:
+    samples, width = summary.get("samples", []), max(map(len, summary))
+    for name, value in summary.items():
+        if name in ("samples", "stage") or value is None:
+            continue
+        shown = duration(value) if name == "seconds" else (
+            f"{value:,.4f}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}")
+        print(f"  {name:{width}} {shown}")
+    for sample in samples:
+        print(f"  | {sample.replace(chr(10), chr(10) + '  | ')}")

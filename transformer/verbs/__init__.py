@@ -1,0 +1,1 @@
+"""The verbs of `python -m transformer`, one file each, with a function `command(arguments)`."""

@@ -1,0 +1,149 @@
+"""From the values of an experiment to what they mean: its tokenizer, its data, its start."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from transformer.data.corpus import Corpus, Holdout
+from transformer.data.encode import encode
+from transformer.data.stream import Stream
+from transformer.data.tokenizer import load_tokenizer
+from transformer.error import UserError
+from transformer.loaded import stage as last_stage
+from transformer.nn.door import Model
+from transformer.training import paths
+from transformer.training.experiment import Experiment
+from transformer.training.restore import restore_params, shapes
+from transformer.training.shelf import find
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """One split: rows to draw from, the records behind them (labelled data), the corpus (text)."""
+
+    rows: Any
+    records: list[dict] | None = None
+    corpus: Corpus | None = None
+
+    def stream(self, experiment: Experiment) -> Stream:
+        """The batches of the experiment over these rows."""
+        return Stream(self.rows, experiment.objective, batch=experiment.batch,
+                      seed=experiment.seed)
+
+
+def tokenizer_of(experiment: Experiment, directory: Path, workdir: Path):
+    """The run's tokenizer: the one it began with, else that of a checkpoint, else trained now.
+
+    It is kept in DIR/tokenizer, so that a resumed run cannot end up with another.
+    """
+    kept = directory / "tokenizer"
+    if any((directory / "checkpoints").glob("0*")):
+        return load_tokenizer(kept)
+    wanted = experiment.tokenizer or experiment.start_from
+    if isinstance(wanted, str):
+        tokenizer = load_tokenizer(checkpoint_of(wanted, workdir) / "tokenizer")
+    else:
+        tokenizer = wanted.train(_texts(experiment))
+    tokenizer.save(kept)
+    return tokenizer
+
+
+def _texts(experiment: Experiment):
+    """What a tokenizer is trained on: the documents, or all texts of the labelled records."""
+    if experiment.task is None:
+        yield from experiment.data.texts()
+        return
+    for record in experiment.data.records():
+        for name, value in record.items():
+            if name != "where":
+                values = value if isinstance(value, (list, tuple)) else [value]
+                yield from (text for text in values if isinstance(text, str))
+
+
+def require_vocabulary(model: Model, tokenizer) -> None:
+    """UserError unless the model has a row for every id: jax clamps ids out of range silently."""
+    vocab = model.spec.embedding.vocab
+    if vocab < tokenizer.size:
+        raise UserError(f"the tokenizer has {tokenizer.size:,} ids, but the model's vocabulary is "
+                        f"{vocab:,}; set the model's vocab to at least {tokenizer.size:,}")
+
+
+def training_data(experiment: Experiment, tokenizer) -> tuple[Data, Data | None]:
+    """(training, validation or None)."""
+    held_out = isinstance(experiment.validation, Holdout)
+    if experiment.task is None:
+        corpus, rest = encode(experiment.data, tokenizer), None
+        if held_out:
+            corpus, rest = corpus.split(experiment.validation)
+        elif experiment.validation is not None:
+            rest = encode(experiment.validation, tokenizer)
+        return _text(experiment, corpus), rest and _text(experiment, rest)
+    records, rest = list(experiment.data.records()), None
+    if held_out:
+        cut = experiment.validation.cut(len(records))
+        records, rest = records[:cut], records[cut:]
+    elif experiment.validation is not None:
+        rest = list(experiment.validation.records())
+    return (_labelled(experiment, records, tokenizer),
+            rest and _labelled(experiment, rest, tokenizer))
+
+
+def data_of(experiment: Experiment, source, tokenizer) -> Data:
+    """Another source as the experiment reads its own: for tests and for `evaluate.py --data`."""
+    if experiment.task is None:
+        return _text(experiment, encode(source, tokenizer))
+    return _labelled(experiment, list(source.records()), tokenizer)
+
+
+def _text(experiment, corpus) -> Data:
+    return Data(experiment.rows.build(corpus, experiment.objective.lookahead), corpus=corpus)
+
+
+def _labelled(experiment, records, tokenizer) -> Data:
+    lookahead = experiment.objective.lookahead
+    length = experiment.rows.length + lookahead
+    examples = [{**experiment.task.example(record, tokenizer, length), "where": record.get("where")}
+                for record in records]
+    rows = experiment.rows.build(examples, lookahead, tokenizer=tokenizer)
+    return Data(rows, records=records)
+
+
+def checkpoint_of(name: str, workdir: Path) -> Path:
+    """The checkpoint that a config means: an earlier stage of this run, or a path."""
+    own = workdir / name
+    return find(last_stage(own if own.is_dir() else Path(name)))
+
+
+def transfer(params, base: Path) -> tuple[Any, list[str]]:
+    """`params` with every array replaced that `base` has at the same path; the others' paths.
+
+    Raises:
+      UserError: an array has another shape there, or none is shared.
+    """
+    mine, average = paths.named(params), any(n.startswith("ema/") for n in shapes(base))
+    part = "ema/" if average else "params/"
+    there = {n.removeprefix(part): s for n, s in shapes(base).items() if n.startswith(part)}
+    shared = [name for name in mine if name in there]
+    for name in shared:
+        if there[name].shape != mine[name].shape:
+            raise UserError(f"start_from {base}: {name} is {list(there[name].shape)} there, but "
+                            f"{list(mine[name].shape)} in this model; use the same sizes")
+    if not shared:
+        raise UserError(f"start_from {base}: its model shares no parameter with this one")
+    wanted = {n: jax.ShapeDtypeStruct(mine[n].shape, mine[n].dtype) for n in shared}
+    taken = restore_params(base, paths.nested(wanted), average=average)
+    merged = {**mine, **paths.named(taken)}
+    return paths.nested(merged), sorted(set(mine) - set(shared))
+
+
+def forget(directory: Path) -> None:
+    """Removes what a run has written, for `train.py --fresh`."""
+    for name in ("checkpoints", "tokenizer"):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for name in ("config.json", "metrics.jsonl", "summary.json"):
+        (directory / name).unlink(missing_ok=True)
