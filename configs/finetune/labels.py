@@ -18,6 +18,7 @@ from transformer.objectives.tag import Tag
 from transformer.tasks.classification import Classification
 from transformer.tasks.entailment import Entailment
 from transformer.tasks.extractive_answer import ExtractiveAnswer
+from transformer.tasks.layout import Generative
 from transformer.tasks.multiple_choice import MultipleChoice
 from transformer.tasks.rewriting import Together
 from transformer.tasks.similarity import Similarity
@@ -37,9 +38,9 @@ TASKS = {
                    ("classes", Classes(classes=len(CLASSES["entailment"])))),
     "similarity": (Similarity(), Regress(), ("score", Classes(classes=1))),
     "choice": (MultipleChoice(), Choose(), ("score", Classes(classes=1))),
-    "tagging": (Tagging(classes=CLASSES["tagging"]), Tag(auxiliary=0.0),
+    "tagging": (Tagging(classes=CLASSES["tagging"], layout=Generative(), read="last"), Tag(),
                 ("tags", TokenClasses(classes=len(CLASSES["tagging"])))),
-    "extraction": (ExtractiveAnswer(), Extract(auxiliary=0.0),
+    "extraction": (ExtractiveAnswer(layout=Generative()), Extract(),
                    ("span", TokenClasses(classes=2))),
     "translation": (Translation(layout=Together()), NextToken(), None),
     "summary": (Summarisation(layout=Together(), source="text", target="summary"), NextToken(),

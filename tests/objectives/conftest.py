@@ -1,0 +1,55 @@
+"""A tokenizer and a model that are small enough to reckon with by hand."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+NAMES = ("pad", "unk", "bos", "eos", "mask", "cls", "sep", "start", "delimiter", "extract")
+VOCABULARY, WIDTH, CLASSES = 32, 4, 3
+
+
+class Letters:
+    """Ids from 10 on are pieces; the even ones begin a word."""
+
+    size, special = VOCABULARY, {name: n for n, name in enumerate(NAMES)}
+
+    def word_starts(self):
+        return np.arange(self.size) % 2 == 0
+
+
+def apply(params, batch, rng=None):
+    """A running mean of embeddings, and every head a linear map of it."""
+    valid_BT = (batch["segments"] > 0).astype(jnp.float32)
+    x_BTD = params["embedding"][batch["tokens"]] * valid_BT[..., None]
+    x_BTD = jnp.cumsum(x_BTD, 1) / jnp.maximum(jnp.cumsum(valid_BT, 1), 1)[..., None]
+    if "source_tokens" in batch:
+        source_BS1 = (batch["source_segments"] > 0).astype(jnp.float32)[..., None]
+        source_BSD = params["embedding"][batch["source_tokens"]] * source_BS1
+        x_BTD = x_BTD + source_BSD.mean(1, keepdims=True)
+    if rng is not None:
+        x_BTD = x_BTD * (1 + jax.random.uniform(rng))
+    pooled_B = batch.get("pooled", jnp.zeros(len(x_BTD), jnp.int32))
+    pooled_BD = jnp.take_along_axis(x_BTD, pooled_B[:, None, None], 1)[:, 0]
+    heads = {"logits": x_BTD @ params["vocabulary"], "classes": pooled_BD @ params["classes"],
+             "score": pooled_BD @ params["score"], "tags": x_BTD @ params["classes"],
+             "span": x_BTD @ params["span"], "hidden": x_BTD}
+    if "masked" in batch:
+        slots_BND = jnp.take_along_axis(x_BTD, batch["masked"][..., None], 1)
+        heads["mlm"] = slots_BND @ params["vocabulary"]
+    return heads
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    return Letters()
+
+
+@pytest.fixture(scope="session")
+def model():
+    """(apply, params)"""
+    shapes = {"embedding": (VOCABULARY, WIDTH), "vocabulary": (WIDTH, VOCABULARY),
+              "classes": (WIDTH, CLASSES), "score": (WIDTH, 1), "span": (WIDTH, 2)}
+    rng = np.random.default_rng(0)
+    return apply, {name: jnp.array(rng.normal(size=shape), jnp.float32)
+                   for name, shape in shapes.items()}

@@ -1,0 +1,87 @@
+"""Masked language modelling: some pieces are hidden and predicted from both sides (Devlin 2019)."""
+
+from __future__ import annotations
+
+import functools
+from typing import ClassVar
+
+import numpy as np
+
+from transformer.error import UserError
+from transformer.objectives.masking import Row, SingleTokens, WholeWords, WordSpans
+from transformer.objectives.objective import Objective, special
+from transformer.ops.loss import cross_entropy, hits, weighted
+
+
+class MaskedLM(Objective):
+    """Predict the original pieces at masked positions; only these meet the vocabulary.
+
+    rate: share of a row's tokens that is masked, special pieces counted in the share (as BERT
+      does) but never masked.
+    replace: shares that become the mask piece, become a random ordinary piece, stay as they are.
+    unit: what is masked as one.
+
+    A row of T tokens has N = max(1, round(rate * T)) slots; one with n tokens that are not padding
+    fills at most max(1, round(rate * n)) of them. round goes to even at a half, as in BERT.
+    """
+
+    rate: float = 0.15
+    replace: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    unit: SingleTokens | WholeWords | WordSpans = SingleTokens()
+    main: ClassVar[str] = "masked"
+
+    def check(self):
+        if not 0 < self.rate <= 1:
+            raise UserError(f"MaskedLM.rate is {self.rate}, but it must be above 0 and at most 1")
+        if min(self.replace) < 0 or abs(sum(self.replace) - 1) > 1e-6:
+            raise UserError(f"MaskedLM.replace is {self.replace}, but it must be three shares "
+                            "(mask, random, unchanged) that add up to 1")
+
+    def slots(self, tokens: int) -> int:
+        """How many predictions a row of this many tokens makes."""
+        return max(1, round(self.rate * tokens))
+
+    def prepare(self, example, rng, tokenizer):
+        """tokens [T] -> corrupted tokens [T] with masked, targets, weights [N].
+
+        Unused slots point at position 0 with weight 0.
+        """
+        original, segments = example["tokens"], example["segments"]
+        ordinary, starts = _pieces(tokenizer)
+        row = Row(original, segments, (segments > 0) & ordinary[original], starts)
+        quota = self.slots(int((segments > 0).sum()))
+        positions, groups = self.unit.pick(row, quota, rng)
+        tokens = original.copy()
+        tokens[positions] = self._replaced(original[positions], groups, rng, tokenizer)
+        unused = (0, self.slots(len(original)) - len(positions))
+        return {**example, "tokens": tokens,
+                "masked": np.pad(positions, unused).astype(np.int32),
+                "targets": np.pad(original[positions], unused),
+                "weights": np.pad(np.ones(len(positions), np.float32), unused)}
+
+    def _replaced(self, original, groups, rng, tokenizer) -> np.ndarray:
+        """What stands at the masked positions; one draw decides for a whole group."""
+        draw = rng.random(groups.max(initial=-1) + 1)[groups]
+        ordinary = np.flatnonzero(_pieces(tokenizer)[0])
+        random = ordinary[rng.integers(len(ordinary), size=len(original))]
+        mask, randomised, _ = self.replace
+        return np.where(draw < mask, special(tokenizer, "mask"),
+                        np.where(draw < mask + randomised, random, original))
+
+    def weights(self, batch):
+        total = batch["weights"].sum()
+        return {"masked": total, "accuracy": total}
+
+    def loss(self, apply, params, batch, rng, train):
+        logits_BNV = self.run(apply, params, batch, rng, train)["mlm"]
+        targets_BN, weights_BN = batch["targets"], batch["weights"]
+        return {"masked": weighted(cross_entropy(logits_BNV, targets_BN), weights_BN),
+                "accuracy": weighted(hits(logits_BNV, targets_BN), weights_BN, 0.0)}
+
+
+@functools.lru_cache(maxsize=8)
+def _pieces(tokenizer) -> tuple[np.ndarray, np.ndarray]:
+    """(whether each id is an ordinary piece, whether it begins a word): bool [V], found once."""
+    ordinary = np.ones(tokenizer.size, bool)
+    ordinary[list(tokenizer.special.values())] = False
+    return ordinary, tokenizer.word_starts()

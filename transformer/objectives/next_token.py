@@ -1,0 +1,49 @@
+"""Next-token prediction: every position predicts the token that follows it (Radford 2018 §3.1)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from transformer.objectives.objective import Objective
+from transformer.ops.loss import cross_entropy, hits, weighted
+
+
+class NextToken(Objective):
+    """Rows carry T + 1 tokens, so that T tokens read make T predictions."""
+
+    lookahead: ClassVar[int] = 1
+    main: ClassVar[str] = "next_token"
+
+    def prepare(self, example, rng, tokenizer):
+        """[T+1] arrays -> tokens, targets, weights and the rest, [T].
+
+        A weight is 0 where the target is padding or belongs to another document. `weights` [T+1] in
+        the example scale that: 0 for a token that is read but is not to be predicted (a prompt).
+        """
+        segments = example["segments"]
+        same = (segments[1:] == segments[:-1]) & (segments[1:] > 0)
+        weights = same.astype(np.float32)
+        if "weights" in example:
+            weights = weights * example["weights"][1:]
+        whole = {name: array[:-1] if name in ("tokens", "segments", "positions", "types") else array
+                 for name, array in example.items()}
+        return {**whole, "targets": example["tokens"][1:], "weights": weights}
+
+    def weights(self, batch):
+        total = batch["weights"].sum()
+        return {"next_token": total, "accuracy": total}
+
+    def loss(self, apply, params, batch, rng, train):
+        logits = self.run(apply, params, batch, rng, train)["logits"]
+        return scored(self.main, logits, batch, train)
+
+
+def scored(name: str, logits, batch, train: bool, **smoothing) -> dict:
+    """The cross-entropy of `targets`, and outside training the hits, under `weights`."""
+    nats = cross_entropy(logits, batch["targets"], **smoothing)
+    terms = {name: weighted(nats, batch["weights"])}
+    if not train:
+        terms["accuracy"] = weighted(hits(logits, batch["targets"]), batch["weights"], 0.0)
+    return terms

@@ -1,0 +1,57 @@
+"""Teacher forcing: the decoder reads the target shifted right and predicts it (Vaswani 2017 §3)."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from transformer.error import UserError
+from transformer.objectives.next_token import scored
+from transformer.objectives.objective import Objective, special
+
+
+class SequenceToSequence(Objective):
+    """Predict a target from a source.
+
+    smoothing: label smoothing, in training only, so that evaluation reports plain nats.
+    spread: where the smoothed probability goes; see `ops.loss.cross_entropy`.
+    start: the special piece that the decoder reads first; "pad" is the zero id of T5.
+    """
+
+    smoothing: float = 0.0
+    spread: Literal["all", "others"] = "all"
+    start: Literal["bos", "start", "pad"] = "bos"
+    main: ClassVar[str] = "target"
+
+    def check(self):
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"SequenceToSequence.smoothing is {self.smoothing}, but it must be at "
+                            "least 0 and less than 1")
+
+    def first(self, tokenizer) -> int:
+        """The id that generation starts from."""
+        return special(tokenizer, self.start)
+
+    def prepare(self, example, rng, tokenizer):
+        """tokens [T] = y + eos -> tokens = start + y, targets = y + eos, weights = not padding.
+
+        The target already ends with eos (the task puts it there), so nothing grows and targets
+        packed into one row shift each within its own segment.
+        """
+        targets, segments = example["tokens"], example["segments"]
+        tokens, before = np.roll(targets, 1), np.roll(segments, 1)
+        before[0] = 0
+        tokens = np.where(segments == before, tokens, self.first(tokenizer))
+        tokens = np.where(segments > 0, tokens, targets)
+        return {**example, "tokens": tokens.astype(targets.dtype), "targets": targets,
+                "weights": (segments > 0).astype(np.float32)}
+
+    def weights(self, batch):
+        total = batch["weights"].sum()
+        return {"target": total, "accuracy": total}
+
+    def loss(self, apply, params, batch, rng, train):
+        logits = self.run(apply, params, batch, rng, train)["logits"]
+        smoothing = self.smoothing if train else 0.0
+        return scored(self.main, logits, batch, train, smoothing=smoothing, spread=self.spread)
