@@ -69,7 +69,10 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
 
     directory = workdir / stage
     directory.mkdir(parents=True, exist_ok=True)
-    with Lock(directory), Stop() as stop:
+    with Lock(directory) as lock, Stop() as stop:
+        if lock.previous:
+            print(f"the run before (process {lock.previous['pid']}) ended without a word; "
+                  "continuing from its last checkpoint")
         if fresh:
             wiring.forget(directory)
         if launch.finished(directory, experiment):
@@ -110,10 +113,10 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             loop = Loop(experiment, doors, checkpoints, log, stop, counters)
             batches = enumerate(stream.iterate(done), start=done)
             state, done = loop.run(state, done, batches)
+            checkpoints.wait()
             if stop.asked:
                 print(f"saved step {done:,} in {directory}; the same command continues from it")
                 return stop.code
-            checkpoints.wait()
         with stop.at_once():
             return conclude(stage, experiment, model, tokenizer, directory, data, state, done,
                             checkpoints, loop.counters, time.perf_counter() - began)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Iterator
@@ -46,7 +47,8 @@ def fresh_counters() -> dict:
 class Loop:
     """Trains until the last step, the end of patience, or a signal."""
 
-    def __init__(self, experiment: Experiment, doors: Doors, checkpoints, log, stop, counters: dict):
+    def __init__(self, experiment: Experiment, doors: Doors, checkpoints, log, stop,
+                 counters: dict):
         """counters: as from `fresh_counters`, or as they were when the state was saved."""
         self.experiment, self.doors = experiment, doors
         self.checkpoints, self.log, self.stop = checkpoints, log, stop
@@ -63,7 +65,7 @@ class Loop:
           UserError: too many updates in a row were not finite, or a checkpoint could not be saved.
         """
         steps = self.experiment.steps
-        self.progress = Progress(steps, start)
+        self.progress, self.saved = Progress(steps, start), start
         waiting = None  # metrics are read one step late, so that the device never waits for us
         done = start
         if start and self.evaluation_due(start) and self.counters["evaluated"] < start:
@@ -72,7 +74,9 @@ class Loop:
             began = time.perf_counter()
             number, batch = next(batches)
             loaded = time.perf_counter()
-            state, metrics = self.doors.step(state, self.doors.place(batch))
+            # the first step compiles, and there is nothing new to save yet
+            with self.stop.at_once() if done == start else contextlib.nullcontext():
+                state, metrics = self.doors.step(state, self.doors.place(batch))
             if waiting:
                 self.take(*waiting)
             waiting, done = (number + 1, metrics, batch, loaded - began), number + 1
@@ -83,7 +87,7 @@ class Loop:
             self.checkpoints.check()
         if waiting:
             self.take(*waiting)
-        if self.stop.asked and done > start:
+        if self.stop.asked and done > self.saved:
             self.save(state, done, None)
         self.progress.close()
         return state, done
@@ -163,6 +167,7 @@ class Loop:
 
     def save(self, state, done: int, values: dict | None) -> None:
         """Starts a checkpoint of this step."""
+        self.saved = done
         self.log.sync()
         metric = (values or {}).get(self.experiment.best)
         self.checkpoints.save(done, state, self.doors.files(dict(self.counters)), metric=metric)

@@ -67,7 +67,7 @@ def combine(terms, totals):
 
 def update(state, grads, loss, optimizer, average, metrics):
     """The state after these gradients, or as before where loss or gradients are not finite."""
-    norm = optax.global_norm(grads)
+    norm = optax.tree.norm(grads)
     finite = jnp.isfinite(loss) & jnp.isfinite(norm)
     keep = lambda new, old: jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, old)
     updates, opt = optimizer.update(grads, state["opt"], state["params"])

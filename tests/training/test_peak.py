@@ -1,0 +1,23 @@
+"""Peaks of known devices; no guess for unknown ones."""
+
+import pytest
+
+from transformer.training.peak import peak_flops, utilisation
+
+
+@pytest.mark.parametrize(("kind", "peak"), [
+    ("NVIDIA H100 80GB HBM3", 989.4e12), ("NVIDIA H200", 989.4e12), ("NVIDIA H100 PCIe", 756e12),
+    ("NVIDIA A100-SXM4-80GB", 312e12), ("NVIDIA L4", 121e12), ("TPU v4", 275e12),
+    ("TPU v5 lite", 197e12), ("TPU v5p", 459e12), ("TPU v5", 459e12), ("TPU v6 lite", 918e12)])
+def test_known_devices(kind, peak):
+    assert peak_flops(kind) == peak
+
+
+@pytest.mark.parametrize("kind", ["cpu", "", "NVIDIA L40", "NVIDIA A10", "NVIDIA H1000", "TPU v9",
+                                  "My NVIDIA H100"])
+def test_unknown_devices(kind):
+    assert peak_flops(kind) is None and utilisation(1e12, kind, 1) is None
+
+
+def test_utilisation_is_over_all_devices():
+    assert utilisation(989.4e12, "NVIDIA H200", 2) == pytest.approx(0.5)

@@ -1,0 +1,1 @@
+"""Training: step and loop, optimizers and schedules, checkpoints, logs."""

@@ -1,0 +1,83 @@
+"""Adafactor (Shazeer 2018) with the constants of T5, counting each layer of a stack on its own.
+
+optax has the same rule, but it takes scale, clipping and factors over a whole leaf; a leaf here
+may hold all layers of a segment, which are separate parameters of the published recipe.
+"""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from transformer.training import paths
+
+_TINY = 1e-30  # added to squared gradients
+_SMALLEST_SCALE = 1e-3  # a parameter's scale never counts as less
+
+
+def scale_by_adafactor(smallest: int = 128) -> optax.GradientTransformation:
+    """Gradients -> max(RMS(p), 1e-3) * x / max(1, RMS(x)), x = g / sqrt(second moment).
+
+    The second moment decays by 1 - t^-0.8 (t = 1 at first) and is factored into the means over
+    the two largest dimensions where both reach `smallest`. State: {"count", "moments"}, moments
+    of a parameter being {"rows", "columns"} or {"whole"}.
+    """
+    def init(params):
+        moments = {p: _start(p, x, smallest) for p, x in paths.named(params).items()}
+        return {"count": jnp.zeros([], jnp.int32), "moments": paths.nested(moments)}
+
+    def update(gradients, state, params):
+        decay = 1 - (state["count"] + 1.0) ** -0.8
+        named, before = paths.named(gradients), paths.named(state["moments"])
+        after, steps = {}, {}
+        for path, parameter in paths.named(params).items():
+            old = {k: before[f"{path}/{k}"] for k in ("rows", "columns", "whole")
+                   if f"{path}/{k}" in before}
+            steps[path], after[path] = _leaf(path, named[path], parameter, old, decay, smallest)
+        return paths.like(gradients, steps), {
+            "count": state["count"] + 1, "moments": paths.nested(after)}
+
+    return optax.GradientTransformation(init, update)
+
+
+def _factored(path: str, shape, smallest: int) -> tuple[int, int] | None:
+    """(second largest, largest) dimension of one layer, or None where it is not factored."""
+    lead = int(paths.stacked(path))
+    if len(shape) - lead < 2:
+        return None
+    order = np.argsort(shape[lead:], kind="stable") + lead
+    return (int(order[-2]), int(order[-1])) if shape[order[-2]] >= smallest else None
+
+
+def _start(path: str, leaf, smallest: int) -> dict:
+    if (pair := _factored(path, leaf.shape, smallest)) is None:
+        return {"whole": jnp.zeros(leaf.shape)}
+    second, largest = pair
+    return {"rows": jnp.zeros(np.delete(leaf.shape, largest)),
+            "columns": jnp.zeros(np.delete(leaf.shape, second))}
+
+
+def _leaf(path, gradient, parameter, old, decay, smallest):
+    square = jnp.square(gradient) + _TINY
+    if (pair := _factored(path, gradient.shape, smallest)) is None:
+        new = {"whole": decay * old["whole"] + (1 - decay) * square}
+        step = gradient / jnp.sqrt(new["whole"])
+    else:
+        new, step = _factor(gradient, square, old, decay, *pair)
+    layers = tuple(range(int(paths.stacked(path)), gradient.ndim))
+    step = step / jnp.maximum(1.0, _rms(step, layers))
+    return step * jnp.maximum(_rms(parameter, layers), _SMALLEST_SCALE), new
+
+
+def _factor(gradient, square, old, decay, second: int, largest: int):
+    new = {"rows": decay * old["rows"] + (1 - decay) * square.mean(largest),
+           "columns": decay * old["columns"] + (1 - decay) * square.mean(second)}
+    rows = jnp.expand_dims(new["rows"], largest)
+    columns = jnp.expand_dims(new["columns"], second)
+    return new, gradient / jnp.sqrt(rows / rows.mean(second, keepdims=True)) / jnp.sqrt(columns)
+
+
+def _rms(x, axes) -> jax.Array:
+    return jnp.sqrt(jnp.mean(jnp.square(x), axes, keepdims=True))

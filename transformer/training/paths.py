@@ -1,0 +1,120 @@
+"""Parameters addressed by path: decay exclusion, freezing, depth in the network.
+
+A path is the names from the root joined by "/", such as `stack/segment_0/0_attention/query`.
+Leaves below a `segment_n` hold all repeats of that segment along their first axis, so their rank
+counts one more than the rank of one layer's parameter.
+"""
+
+from __future__ import annotations
+
+import re
+
+import jax
+import numpy as np
+
+from transformer.error import UserError
+
+NO_DECAY = (r"(^|/|_)bias$", r"(^|/)(scale|shift)$")
+_SEGMENT = re.compile(r"^(?P<stack>.*?)(?P<segment>segment_(?P<number>\d+))/(?P<block>\d+)?")
+
+
+def named(tree) -> dict:
+    """{path: leaf} in the order of the tree's leaves."""
+    pairs, _ = jax.tree_util.tree_flatten_with_path(tree)
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): leaf for p, leaf in pairs}
+
+
+def like(tree, values: dict):
+    """A tree of the structure of `tree` with the leaf at each path taken from `values`."""
+    return jax.tree.unflatten(jax.tree.structure(tree), [values[path] for path in named(tree)])
+
+
+def nested(values: dict) -> dict:
+    """{path: leaf} as nested dicts, one level for each name."""
+    tree: dict = {}
+    for path, leaf in values.items():
+        *parents, last = path.split("/")
+        node = tree
+        for name in parents:
+            node = node.setdefault(name, {})
+        node[last] = leaf
+    return tree
+
+
+def matches(path: str, patterns) -> bool:
+    """Whether one of the regular expressions is found somewhere in the path."""
+    return any(re.search(pattern, path) for pattern in patterns)
+
+
+def check_patterns(patterns, where: str) -> None:
+    """Raises UserError for a pattern that is no regular expression."""
+    for pattern in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"{where}: {pattern!r} is no regular expression: {error}") from None
+
+
+def require_use(tree, patterns, where: str) -> None:
+    """Raises UserError for a pattern that matches no parameter: most likely a typing error."""
+    for pattern in patterns:
+        if not any(re.search(pattern, path) for path in named(tree)):
+            some = ", ".join(list(named(tree))[:3])
+            raise UserError(f"{where}: {pattern!r} matches no parameter; paths look like {some}")
+
+
+def stacked(path: str) -> bool:
+    """Whether the leaf at this path holds several layers along its first axis."""
+    return _SEGMENT.match(path) is not None
+
+
+def decayed(tree, exclude=NO_DECAY):
+    """A tree of bools: False for excluded paths and for vectors and scalars of one layer."""
+    def decays(path, leaf):
+        return leaf.ndim - stacked(path) > 1 and not matches(path, exclude)
+    return like(tree, {path: decays(path, leaf) for path, leaf in named(tree).items()})
+
+
+def without(tree, patterns) -> dict:
+    """`tree` as nested dicts that lack the leaves whose path matches."""
+    kept = {p: leaf for p, leaf in named(tree).items() if not matches(p, patterns)}
+    return nested(kept)
+
+
+def depths(tree) -> dict:
+    """{path: depth}: 0 for the embedding, 1..L for the layers (an array for a stacked leaf).
+
+    L + 1 for a final norm or pooler and L + 2 for heads, the numbering of ELECTRA's layer-wise
+    decay. Each stack of an encoder-decoder counts its own layers; L is then that of the deepest.
+    """
+    leaves, starts, patterns = named(tree), {}, _blocks(tree)
+    deepest: dict[str, int] = {}
+    for (stack, number), (blocks, repeats) in sorted(patterns.items()):
+        starts[stack, number] = deepest.get(stack, 0)
+        deepest[stack] = starts[stack, number] + blocks * repeats
+    top = max(deepest.values(), default=0)
+    return {path: _depth(path, starts, patterns, top) for path in leaves}
+
+
+def _blocks(tree) -> dict:
+    """{(stack, segment number): (blocks in the pattern, repeats)}."""
+    found: dict = {}
+    for path, leaf in named(tree).items():
+        if here := _SEGMENT.match(path):
+            key = here["stack"], int(here["number"])
+            block = int(here["block"] or 0) + 1
+            found[key] = max(found.get(key, (0, 0))[0], block), leaf.shape[0]
+    return found
+
+
+def _depth(path: str, starts, patterns, top: int):
+    if here := _SEGMENT.match(path):
+        key = here["stack"], int(here["number"])
+        blocks, repeats = patterns[key]
+        return starts[key] + 1 + int(here["block"] or 0) + blocks * np.arange(repeats)
+    named_depths = ((r"(^|/)[a-z_]*embedding/", 0), (r"(^|/)(final_norm|pooler)/", top + 1),
+                    (r"(^|/)heads_", top + 2))
+    for pattern, depth in named_depths:
+        if re.search(pattern, path):
+            return depth
+    raise UserError(f"layer-wise decay knows no depth for the parameter {path}")
