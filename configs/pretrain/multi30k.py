@@ -15,7 +15,9 @@ VOCAB = 8192
 
 def experiment(folder: str, steps: int = 4000) -> Experiment:
     """`folder` holds train.tsv, val.tsv and test2016.tsv with the columns source and target."""
-    pairs = lambda name: Table(path=f"{folder}/{name}.tsv", fields=("source", "target"))  # noqa: E731
+    def pairs(name):
+        return Table(path=f"{folder}/{name}.tsv")
+
     return Experiment(
         model=vaswani(width=256, depth=3, heads=4, hidden=1024, vocab=VOCAB, dropout=0.1),
         tokenizer=Pieces(vocab=VOCAB),

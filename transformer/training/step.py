@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from transformer.training.average import moving
+
 
 def start(params, optimizer, seed: int, average: float = 0.0) -> dict:
     """The state before the first step: {step, params, opt, key, skipped, in_a_row[, ema]}.
@@ -76,11 +78,11 @@ def update(state, grads, loss, optimizer, average, metrics):
            "skipped": state["skipped"] + ~finite,
            "in_a_row": jnp.where(finite, 0, state["in_a_row"] + 1)}
     if average:
-        blend = lambda old, now: average * old + (1 - average) * now
-        new["ema"] = keep(jax.tree.map(blend, state["ema"], params), state["ema"])
+        made = state["step"] - state["skipped"]
+        new["ema"] = keep(moving(state["ema"], params, average, made), state["ema"])
     return new, {**metrics, "loss": loss, "grad_norm": norm, "in_a_row": new["in_a_row"]}
 
 
 def evaluate_step(params, batch, key, *, apply, objective):
-    """The objective's sums over one batch, without dropout: {term: Term(sum, weight, coefficient)}."""
+    """The objective's sums over one batch, without dropout: {term: Term}."""
     return objective.loss(apply, params, batch, key, False)
