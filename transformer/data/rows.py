@@ -1,0 +1,12 @@
+"""The ways to make rows of fixed length from documents and examples.
+
+`SPEC.build(data, lookahead, tokenizer)` gives `Rows`: random access to padded examples, which a
+`Stream` draws from.
+"""
+
+from transformer.data.chunks import Chunks
+from transformer.data.mixture import Mixture
+from transformer.data.packing import Packed
+from transformer.data.padding import Padded
+
+__all__ = ["Chunks", "Mixture", "Packed", "Padded"]
