@@ -40,6 +40,14 @@ class Loaded:
         """The parameters as decoding wants them, see `nn.door.unstack`."""
         return unstack(self.params)
 
+    def framed(self, ids: list[int]) -> list[int]:
+        """A text's ids between the special pieces that the model's texts had in training."""
+        special, task = self.tokenizer.special, self.experiment.task
+        if hasattr(task, "layout") and hasattr(task.layout, "opening"):
+            return [special[task.layout.opening], *ids, special[task.layout.closing]]
+        opening = getattr(self.experiment.rows, "opening", None)
+        return [special[opening]] * bool(opening) + [*ids, special["eos"]]
+
 
 def load(checkpoint, average: bool | None = None) -> Loaded:
     """Opens a checkpoint after checking it against its manifest.

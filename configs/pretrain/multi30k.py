@@ -10,16 +10,16 @@ from transformer.training.optimizer import AdamW
 from transformer.training.schedule import Noam
 from transformer.zoo.vaswani import vaswani
 
-VOCAB = 8192
+VOCAB = 4096
 
 
-def experiment(folder: str, steps: int = 4000) -> Experiment:
+def experiment(folder: str, steps: int = 3600) -> Experiment:
     """`folder` holds train.tsv, val.tsv and test2016.tsv with the columns source and target."""
     def pairs(name):
         return Table(path=f"{folder}/{name}.tsv")
 
     return Experiment(
-        model=vaswani(width=256, depth=3, heads=4, hidden=1024, vocab=VOCAB, dropout=0.1),
+        model=vaswani(width=256, depth=3, heads=4, hidden=1024, vocab=VOCAB, dropout=0.15),
         tokenizer=Pieces(vocab=VOCAB),
         data=pairs("train"), validation=pairs("val"), test=pairs("test2016"),
         task=Translation(),

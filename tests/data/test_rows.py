@@ -523,3 +523,19 @@ def test_odd_mixtures_are_refused(corpus):
         unlike.build([data, data])
     with pytest.raises(UserError, match="2 parts, but there are 1 data sets"):
         unlike.build([data])
+
+
+def test_an_opening_begins_every_document_and_every_piece_of_a_long_one(corpus):
+    data, cls = corpus([3, 2, 13, 2]), 9
+    data.tokenizer.special["cls"] = cls
+    for spec in (Packed(length=8, opening="cls"), Padded(length=8, opening="cls")):
+        rows, found = spec.build(data), 0
+        for n in range(rows.count):
+            row = rows.example(n)
+            new = np.flatnonzero((np.diff(row["segments"], prepend=0) != 0) & (row["segments"] > 0))
+            assert (row["tokens"][new] == cls).all() and (row["tokens"] == cls).sum() == len(new)
+            found += len(new)
+        assert found >= 4
+    del data.tokenizer.special["cls"]
+    with pytest.raises(UserError, match="no special piece 'cls'"):
+        Packed(length=8, opening="cls").build(data)

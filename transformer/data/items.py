@@ -23,14 +23,22 @@ def side(name: str) -> int:
     return int(name.startswith("source_"))
 
 
-def items_of(data: Corpus | Sequence[Mapping], tokenizer, cut: tuple[int, int] | None = None):
+def items_of(data: Corpus | Sequence[Mapping], tokenizer, cut: tuple[int, int] | None = None,
+             opening: str | None = None):
     """The items of a corpus or of a sequence of examples.
 
     Args:
       cut: (length, lookahead): documents longer than both are cut every `length` tokens.
+      opening: special piece that begins every document, or every piece of a cut one.
+
+    Raises:
+      UserError: an opening for examples, which have theirs from the task's layout.
     """
     if isinstance(data, Corpus):
-        return Documents(data, cut)
+        return Documents(data, cut, opening)
+    if opening:
+        raise UserError(f"opening={opening!r} is for documents; the rows of labelled examples "
+                        "begin as the task's layout says")
     return Examples(data, tokenizer)
 
 
@@ -40,10 +48,12 @@ class Documents:
     aligned = frozenset()
     largest_spans = 0
 
-    def __init__(self, corpus: Corpus, cut: tuple[int, int] | None):
+    def __init__(self, corpus: Corpus, cut: tuple[int, int] | None, opening: str | None = None):
         starts, ends = corpus.spans()
+        self._opening = np.array(_special(corpus.tokenizer, opening), np.int32)
+        cut = cut and (cut[0] - len(self._opening), cut[1])
         self._corpus, self._starts, self._ends = corpus, *_cut(starts, ends, cut)
-        lengths = self._ends - self._starts
+        lengths = self._ends - self._starts + len(self._opening)
         self.sizes = np.stack([lengths, np.zeros_like(lengths)], 1)
         self.fingerprint, self.tokenizer = corpus.fingerprint, corpus.tokenizer
         self.directory = corpus.directory
@@ -53,10 +63,19 @@ class Documents:
 
     def __getitem__(self, n: int) -> Example:
         tokens = self._corpus.tokens[self._starts[n]:self._ends[n]]
-        return {"tokens": tokens.astype(np.int32)}
+        return {"tokens": np.concatenate([self._opening, tokens.astype(np.int32)])}
 
     def name(self, n: int) -> str:
         return f"document {n}"
+
+
+def _special(tokenizer, name: str | None) -> list[int]:
+    if name is None:
+        return []
+    if name not in tokenizer.special:
+        raise UserError(f"the tokenizer has no special piece {name!r}; it has "
+                        f"{', '.join(tokenizer.special)}")
+    return [tokenizer.special[name]]
 
 
 def _cut(starts: np.ndarray, ends: np.ndarray, cut) -> tuple[np.ndarray, np.ndarray]:

@@ -28,9 +28,11 @@ class Packed(RowsSpec):
     (`source_tokens`) are packed by both lengths; `segments` and `source_segments` then agree.
 
     Attributes:
+      opening: special piece before each document of a corpus, such as "cls"; its end is eos.
       source_length: S, tokens of the source side of a row; None is `length`. Unused by a corpus.
     """
 
+    opening: str | None = None
     source_length: int | None = None
 
     def build(self, data: Corpus | Sequence[Example], lookahead: int = 0, tokenizer=None) -> Rows:
@@ -42,7 +44,8 @@ class Packed(RowsSpec):
         Raises:
           UserError: an example is longer than a row (its number), or cannot be packed.
         """
-        return _Packed(self, items_of(data, tokenizer, (self.length, lookahead)), lookahead)
+        items = items_of(data, tokenizer, (self.length, lookahead), self.opening)
+        return _Packed(self, items, lookahead)
 
 
 class _Packed(Rows):

@@ -22,11 +22,13 @@ class Padded(RowsSpec):
     Attributes:
       buckets: widths below `length`. A row is padded to the smallest that holds it and a batch has
         rows of one width; the source side is scaled alike. (): every row is `length` wide.
+      opening: special piece before each document of a corpus, such as "cls"; its end is eos.
       source_length: S, the longest source side; None is `length`.
       too_long: what happens to longer ones; None truncates documents and refuses examples.
     """
 
     buckets: tuple[int, ...] = ()
+    opening: str | None = None
     source_length: int | None = None
     too_long: Literal["refuse", "truncate", "skip"] | None = None
 
@@ -51,7 +53,8 @@ class Padded(RowsSpec):
         Raises:
           UserError: nothing to make rows of, or (with its place) one that is too long or odd.
         """
-        return _Padded(self, items_of(data, tokenizer), lookahead, isinstance(data, Corpus))
+        items = items_of(data, tokenizer, opening=self.opening)
+        return _Padded(self, items, lookahead, isinstance(data, Corpus))
 
 
 class _Padded(Rows):

@@ -25,8 +25,7 @@ def embed(loaded, texts: list[str], pooling: str = "mean") -> np.ndarray:
     """
     import jax
 
-    model, special = loaded.model, loaded.tokenizer.special
-    frame = lambda ids: [special["cls"], *ids, special["sep"]] if "cls" in special else ids  # noqa: E731
+    model = loaded.model
     if "source_tokens" in model.example():
         raise UserError("embed reads models of one stack; this checkpoint is an encoder-decoder")
 
@@ -37,7 +36,7 @@ def embed(loaded, texts: list[str], pooling: str = "mean") -> np.ndarray:
         mean = (outputs["hidden"] * kept_BT1).sum(1) / kept_BT1.sum(1).clip(1)
         return mean if pooling == "mean" else outputs["pooled"]
 
-    rows = [frame(ids) for ids in loaded.tokenizer.encode_batch(texts)]
+    rows = [loaded.framed(ids) for ids in loaded.tokenizer.encode_batch(texts)]
     limit = model.spec.embedding.position.limit()
     made = [np.asarray(run(loaded.params, batch))[:real] for real, batch in batches(rows, limit)]
     return np.concatenate(made)

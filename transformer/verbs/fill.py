@@ -33,7 +33,7 @@ def fill(loaded, texts: list[str], count: int = 5) -> list[list[list[tuple[str, 
     if "mlm" not in dict(model.spec.heads):
         raise UserError("fill needs a masked language model; this checkpoint has the heads "
                         f"{', '.join(dict(model.spec.heads)) or 'none'}")
-    rows = [_row(text, tokenizer, n) for n, text in enumerate(texts, 1)]
+    rows = [loaded.framed(_row(text, tokenizer, n)) for n, text in enumerate(texts, 1)]
 
     @jax.jit
     def run(params, batch):
@@ -53,13 +53,12 @@ def fill(loaded, texts: list[str], count: int = 5) -> list[list[list[tuple[str, 
 
 def _row(text: str, tokenizer, line: int) -> list[int]:
     """The ids of a text in which "<mask>" stands for the special piece."""
-    special = tokenizer.special
     if MASK not in text:
         raise UserError(f"line {line}: there is no {MASK} in {text!r:.60}")
     ids: list[int] = []
     for n, part in enumerate(text.split(MASK)):
-        ids += ([special["mask"]] if n else []) + tokenizer.encode(part)
-    return [special["cls"], *ids, special["sep"]]
+        ids += ([tokenizer.special["mask"]] if n else []) + tokenizer.encode(part)
+    return ids
 
 
 def command(arguments: list[str]) -> int:
