@@ -185,6 +185,9 @@ def read(text: str, hint=Any, where: str = "command line"):
         if type(None) in options and text.lower() == "none":
             return None
         return text
+    wants_tuple = any(o is tuple or typing.get_origin(o) is tuple for o in options)
+    if wants_tuple and not text:
+        return ()
     if text.lower() in ("true", "false", "none"):
         return {"true": True, "false": False, "none": None}[text.lower()]
     try:
@@ -194,7 +197,6 @@ def read(text: str, hint=Any, where: str = "command line"):
     value = _literal(tree, where)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    wants_tuple = any(o is tuple or typing.get_origin(o) is tuple for o in options)
     return (value,) if wants_tuple and not isinstance(value, tuple) else value
 
 
