@@ -31,7 +31,7 @@ class Judge:
         self.tokenizer, self.run = tokenizer, experiment.run or Run()
         self.task, self.generated = experiment.task, generated
         self.stream = data.stream(experiment)
-        self.step = jax.jit(functools.partial(_step, self.model, self.run, experiment.objective,
+        self.step = jax.jit(functools.partial(judge_step, self.model, self.run, experiment.objective,
                                               self.task.head if self._reads_head() else ""))
         self.predictions: list = []
 
@@ -100,11 +100,12 @@ class Judge:
         room = self.experiment.rows.length
         tokens = room if sources else room - int((prompt["segments"] > 0).sum(1).max())
         answer = generate(self.model, params, prompt, tokens=max(tokens, 1), choose=Greedy(),
-                          stop=special(self.tokenizer, "eos"), run=self.run)
+                          stop=special(self.tokenizer, "eos"), vocab=self.tokenizer.size,
+                          run=self.run)
         return np.asarray(answer["tokens"])
 
 
-def _step(model, run, objective, head, params, batch, key):
+def judge_step(model, run, objective, head, params, batch, key):
     """The terms of one batch, and the output of the head that the task reads."""
     seen = {}
 

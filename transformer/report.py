@@ -8,7 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from transformer.data.world import World
+from transformer.data.baseline import bag_of_words
+from transformer.data.world import World, WorldTask
 from transformer.judge import Judge
 from transformer.launch import SUMMARY
 from transformer.nn.context import Run
@@ -104,13 +105,10 @@ def _test(experiment, model, tokenizer, params, data) -> dict:
     if isinstance(experiment.test, World):
         floor = experiment.test.floor()
         told["floor_bits_per_byte"] = floor.per_byte / np.log(2)
-        told["floor_per_token"] = floor.per(len(test.corpus))
-    if test.records and data.records:
-        from transformer.data.baseline import bag_of_words
-
-        baseline = bag_of_words(experiment.task, data.records, test.records)
-        if baseline is not None:
-            told[f"bag_of_words_{experiment.task.metric}"] = baseline
+        told["floor_loss"] = floor.per(len(test.corpus))  # nats per token
+        told["test_over_floor"] = told["test_loss"] / told["floor_loss"]
+    if isinstance(experiment.test, WorldTask):
+        told["bag_of_words"] = bag_of_words(experiment.test.name, data.records, test.records)
     return told
 
 
@@ -119,19 +117,15 @@ def _samples(experiment, model, tokenizer, params) -> list[str]:
     if not experiment.prompts:
         return []
     from transformer.generation.generate import Sample, generate
+    from transformer.generation.prompt import batch_of
 
-    rows = [tokenizer.encode(prompt) for prompt in experiment.prompts]
-    width = max(map(len, rows))
-    pad = lambda row, value: row + [value] * (width - len(row))  # noqa: E731
-    batch = {"tokens": np.array([pad(row, 0) for row in rows], np.int32),
-             "segments": np.array([pad([1] * len(row), 0) for row in rows], np.int32)}
+    batch = batch_of([tokenizer.encode(prompt) for prompt in experiment.prompts])
     made = generate(model, unstack(params), batch, tokens=experiment.tokens,
                     choose=Sample(temperature=0.8), stop=special(tokenizer, "eos"),
-                    key=jax.random.key(experiment.seed), run=experiment.run or Run())
-    answers = np.asarray(made["tokens"])
-    lengths = np.asarray(made["lengths"])
-    return [prompt + tokenizer.decode(row[:n].tolist())
-            for prompt, row, n in zip(experiment.prompts, answers, lengths)]
+                    key=jax.random.key(experiment.seed), vocab=tokenizer.size,
+                    run=experiment.run or Run())
+    return [prompt + tokenizer.decode(row[:count].tolist()) for prompt, row, count
+            in zip(experiment.prompts, made["tokens"], made["lengths"])]
 
 
 def _print(summary: dict) -> None:

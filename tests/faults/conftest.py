@@ -33,9 +33,9 @@ class Programs:
         return [sys.executable, str(ROOT / "train.py"), f"{CONFIG}:text={self.text}",
                 f"--workdir={self.folder / run}", *more]
 
-    def train(self, run: str, *more: str, **keywords) -> subprocess.CompletedProcess:
-        return subprocess.run(self.arguments(run, *more), cwd=ROOT, env=self.environment, text=True,
-                              capture_output=True, timeout=300, **keywords)
+    def train(self, run: str, *more: str, environment=None) -> subprocess.CompletedProcess:
+        return subprocess.run(self.arguments(run, *more), cwd=ROOT, text=True, capture_output=True,
+                              env={**self.environment, **(environment or {})}, timeout=300)
 
     def begin(self, run: str, *more: str) -> subprocess.Popen:
         return subprocess.Popen(self.arguments(run, *more), cwd=ROOT, env=self.environment,

@@ -1,0 +1,152 @@
+"""`python -m transformer generate` from its arguments to what it prints and writes."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import transformer
+from transformer.data.vocabulary import Bytes
+from transformer.error import UserError
+from transformer.nn.door import unstack
+from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.tasks.rewriting import Rewriting, Together
+from transformer.verbs.generate import command
+from transformer.zoo.gpt2 import gpt2
+from transformer.zoo.vaswani import vaswani
+
+
+@pytest.fixture
+def checkpoint(monkeypatch, build):
+    """checkpoint(spec, task) makes every checkpoint a tiny model of bytes; -> what `load` gives."""
+    def checkpoint(spec, task=None, name="logits"):
+        tokenizer = Bytes().train([])
+        small = build(spec(tokenizer.size))
+        experiment = SimpleNamespace(task=task, objective=SequenceToSequence(), run=None)
+        loaded = SimpleNamespace(model=small.model, tokenizer=tokenizer, experiment=experiment,
+                                 decoding_params=unstack(small.params), path="runs/tiny")
+        monkeypatch.setattr(transformer, "load", lambda path: loaded, raising=False)
+        return loaded
+    return checkpoint
+
+
+SMALL = dict(width=32, depth=1, heads=2)
+
+
+def decoder(size):
+    """A context of 48 bytes."""
+    return gpt2(**SMALL, vocab=size + 3, length=48)  # the table is longer than the vocabulary
+
+
+def pair(size):
+    """An encoder-decoder."""
+    return vaswani(**SMALL, hidden=64, vocab=size, dropout=0.0)
+
+
+def run(capsys, *arguments):
+    """(status, what was printed) of the verb."""
+    status = command(["anywhere", *arguments])
+    return status, capsys.readouterr().out
+
+
+def test_a_prompt_is_continued(checkpoint, capsys, tmp_path):
+    checkpoint(decoder)
+    out = tmp_path / "out.json"
+    status, printed = run(capsys, "--prompt=Hello", "--tokens=9", f"--json={out}")
+    told = json.loads(out.read_text(encoding="utf-8"))
+    (sample,) = told["samples"]
+    assert status == 0 and printed == "Hello" + sample["text"] + "\n"
+    assert len(sample["tokens"]) <= 9 and told["choose"] == {"kind": "Greedy"}
+    assert sample["log_probability"] < 0 and told["tokens_per_second"] > 0
+
+
+def test_the_streamed_text_is_the_text(checkpoint, capsys, tmp_path):
+    checkpoint(decoder)
+    how = ("--prompt=日本", "--tokens=30", "--temperature=1.3", "--seed=4")
+    _, plain = run(capsys, *how)
+    assert run(capsys, *how, "--stream") == (0, plain)
+    assert run(capsys, *how[:-1], "--seed=5")[1] != plain
+
+
+def test_samples_do_not_depend_on_their_company(checkpoint, capsys, tmp_path, monkeypatch):
+    checkpoint(decoder)
+    (tmp_path / "prompts").write_text("One\nAnother one\nThree\n", encoding="utf-8")
+    how = (f"--prompts={tmp_path / 'prompts'}", "--samples=3", "--tokens=8", "--top-k=50")
+    together = run(capsys, *how)[1]
+    texts = together.split("[prompt ")[1:]
+    assert len(set(texts)) == 9 and texts[5].startswith("2, sample 3]\nAnother one")
+    monkeypatch.setattr("transformer.verbs.generate.ROWS", 4)  # the last batch is not full
+    assert run(capsys, *how)[1] == together
+
+
+def test_an_encoder_decoder_answers_line_by_line(checkpoint, capsys, tmp_path):
+    loaded = checkpoint(pair, Rewriting())
+    (tmp_path / "sources").write_text("ab\nlonger\n", encoding="utf-8")
+    _, printed = run(capsys, f"--prompts={tmp_path / 'sources'}", "--tokens=6")
+    lines = printed.split("\n")[:-1]
+    assert len(lines) == 2
+    from transformer.generation.generate import generate
+
+    special = loaded.tokenizer.special
+    source = [*loaded.tokenizer.encode("ab"), special["eos"]]  # as the task frames it in training
+    made = generate(loaded.model, loaded.decoding_params, tokens=6, stop=special["eos"],
+                    batch={"tokens": np.array([[special["bos"]]]), "source_tokens": [source]})
+    assert loaded.tokenizer.decode(made["tokens"][0]).replace("\n", " ").strip() == lines[0]
+
+
+def test_a_decoder_trained_to_rewrite_gets_its_special_pieces(checkpoint):
+    from transformer.verbs.prompts import prompt_of
+
+    loaded = checkpoint(decoder, Rewriting(layout=Together()))
+    special = loaded.tokenizer.special
+    prompt = prompt_of(loaded, "ab", "prompt 1")
+    assert prompt.shown == "" and prompt.source is None
+    want = [special["start"], *loaded.tokenizer.encode("ab"), special["delimiter"]]
+    assert prompt.tokens == want
+
+
+def test_new_tokens_fill_the_context_by_default(checkpoint, capsys, tmp_path):
+    checkpoint(decoder).tokenizer.special.pop("eos")  # nothing stops it
+    out = tmp_path / "out.json"
+    run(capsys, "--prompt=" + "x" * 40, f"--json={out}")
+    assert len(json.loads(out.read_text())["samples"][0]["tokens"]) == 8
+
+
+@pytest.mark.parametrize("arguments,message", [
+    (["--prompt="], "prompt 1 is empty"),
+    (["--prompt=" + "x" * 48], "prompt has 48 tokens, longer than the context"),
+    (["--prompt=ab", "--tokens=47"], "at most 46 new"),
+    (["--prompt=ab", "--tokens=0"], "at least 1"),
+    (["--prompt=ab", "--top-p=2"], "top_p"),
+    (["--prompt=ab", "--samples=0"], "--samples"),
+    (["--prompt=ab", "--samples=2", "--stream"], "--stream"),
+    (["--prompts=missing.txt"], "missing.txt"),
+])
+def test_mistakes_are_named(checkpoint, arguments, message):
+    checkpoint(decoder)
+    with pytest.raises(UserError, match=message):
+        command(["anywhere", *arguments])
+
+
+def test_a_model_without_next_tokens_is_refused(checkpoint):
+    loaded = checkpoint(decoder)
+    loaded.model = SimpleNamespace(spec=SimpleNamespace(heads=(("mlm", None), ("nsp", None))))
+    with pytest.raises(UserError, match="mlm, nsp"):
+        command(["anywhere", "--prompt=a"])
+
+
+@pytest.mark.parametrize("arguments", [[], ["anywhere"], ["anywhere", "--prompt=a", "--prompts=b"],
+                                       ["anywhere", "--prompt=a", "--seed=x"]])
+def test_mistyped_commands_exit_with_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        command(arguments)
+    assert stopped.value.code == 2 and "usage" in capsys.readouterr().err
+
+
+def test_help_names_types_and_defaults(capsys):
+    with pytest.raises(SystemExit):
+        command(["--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    for word in ("int (default: 0)", "(default: 1)", "float in (0, 1]", "UTF-8", "nats"):
+        assert word in told

@@ -1,0 +1,1 @@
+"""Text from a model, one token after another, through its doors `open` and `decode` alone."""
