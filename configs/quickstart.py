@@ -5,7 +5,7 @@ input transformation; the same network learns it from scratch beside it.
 """
 
 from configs.finetune.labels import labelled
-from transformer.data.chunks import Chunks
+from transformer.data.packing import Packed
 from transformer.data.pieces import Pieces
 from transformer.data.world import World
 from transformer.objectives.next_token import NextToken
@@ -14,29 +14,29 @@ from transformer.training.optimizer import AdamW
 from transformer.training.schedule import WarmupCosine
 from transformer.zoo.gpt2 import gpt2
 
-VOCAB = 1024
+VOCAB = 2048
 MODEL = dict(width=128, depth=4, heads=4, vocab=VOCAB, length=128)
 
 
 def pretraining(steps: int, seed: int = 0) -> Experiment:
-    """Next-token prediction on the world's corpus, one long row of documents after the other."""
+    """Next-token prediction on the world's corpus, whole documents packed into rows."""
     return Experiment(
         model=gpt2(**MODEL),
         tokenizer=Pieces(vocab=VOCAB),
-        data=World(megabytes=6.0),
+        data=World(megabytes=3.0),
         validation=World(split="validation", megabytes=0.05),
         test=World(split="validation", megabytes=0.2),
-        rows=Chunks(length=128, cross_documents=True),
+        rows=Packed(length=128, opening="bos"),
         objective=NextToken(),
         optimizer=AdamW(learning_rate=WarmupCosine(peak=3e-3, warmup=steps // 15, steps=steps,
-                                                   final=3e-4),
-                        b1=0.9, b2=0.99, decay=0.1),
-        steps=steps, batch=16, seed=seed, log_every=20, evaluate_every=steps // 3,
+                                                   final=1.5e-4),
+                        b1=0.9, b2=0.98, decay=0.1),
+        steps=steps, batch=8, seed=seed, log_every=20, evaluate_every=steps // 3,
         prompts=("A proud town", "Once a stranger"),
     )
 
 
-def experiment(steps: int = 750, seed: int = 0) -> dict[str, Experiment]:
+def experiment(steps: int = 1500, seed: int = 0) -> dict[str, Experiment]:
     """Three stages: pretrain, finetune (from it), scratch (the same without it)."""
     return {
         "pretrain": pretraining(steps, seed),

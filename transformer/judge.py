@@ -31,8 +31,9 @@ class Judge:
         self.tokenizer, self.run = tokenizer, experiment.run or Run()
         self.task, self.generated = experiment.task, generated
         self.stream = data.stream(experiment)
-        self.step = jax.jit(functools.partial(judge_step, self.model, self.run, experiment.objective,
-                                              self.task.head if self._reads_head() else ""))
+        head = self.task.head if self._reads_head() else ""
+        self.step = jax.jit(functools.partial(judge_step, self.model, self.run,
+                                              experiment.objective, head))
         self.predictions: list = []
 
     def __call__(self, params, stopped: Callable[[], Any] = lambda: False) -> dict | None:

@@ -119,7 +119,9 @@ def _samples(experiment, model, tokenizer, params) -> list[str]:
     from transformer.generation.generate import Sample, generate
     from transformer.generation.prompt import batch_of
 
-    batch = batch_of([tokenizer.encode(prompt) for prompt in experiment.prompts])
+    opening = getattr(experiment.rows, "opening", None)
+    first = [special(tokenizer, opening)] if opening else []
+    batch = batch_of([first + tokenizer.encode(prompt) for prompt in experiment.prompts])
     made = generate(model, unstack(params), batch, tokens=experiment.tokens,
                     choose=Sample(temperature=0.8), stop=special(tokenizer, "eos"),
                     key=jax.random.key(experiment.seed), vocab=tokenizer.size,

@@ -33,7 +33,8 @@ class Spec:
         dataclasses.dataclass(frozen=True, kw_only=True)(cls)
         known = _KINDS.setdefault(cls.__name__, cls)
         if known is not cls and known.__module__ != cls.__module__:
-            raise TypeError(f"two specs are called {cls.__name__}: {known.__module__}, {cls.__module__}")
+            both = f"{known.__module__} and {cls.__module__}"
+            raise TypeError(f"two specs are called {cls.__name__}, in {both}")
         _KINDS[cls.__name__] = cls
 
     def __post_init__(self):

@@ -179,8 +179,20 @@ def test_padding_on_the_right_takes_no_context(tiny):
     assert made["lengths"].tolist() == [44]
 
 
+def test_padding_may_stand_on_the_left(tiny, prompts):
+    small = tiny("vaswani")
+    right, params = prompts(small), unstack(small.params)
+    shift = lambda x_BT, n_BT: np.stack([np.roll(x, len(x) - sum(n)) for x, n in zip(x_BT, n_BT)])
+    left = {name: shift(value, right[name.replace("tokens", "segments")])
+            for name, value in right.items()}
+    assert not left["segments"][1, :-1].any()
+    one, other = (generate(small.model, params, batch, tokens=3) for batch in (left, right))
+    np.testing.assert_array_equal(one["tokens"], other["tokens"])
+    np.testing.assert_array_equal(one["log_probability"], other["log_probability"])
+
+
 @pytest.mark.parametrize("prompt,tokens,message", [
-    (12, 4, r"prompt has 12 tokens, longer than the context: the model has 12 .* at most 11"),
+    (12, 4, r"prompt is longer than the context: it has 12 tokens, the model 12 .* at most 11"),
     (10, 3, r"10 tokens of prompt and 3 new ones .* context of 12 .* at most 2 new"),
     (5, 0, r"0 new tokens .* at least 1"),
 ])

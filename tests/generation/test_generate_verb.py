@@ -115,7 +115,7 @@ def test_new_tokens_fill_the_context_by_default(checkpoint, capsys, tmp_path):
 
 @pytest.mark.parametrize("arguments,message", [
     (["--prompt="], "prompt 1 is empty"),
-    (["--prompt=" + "x" * 48], "prompt has 48 tokens, longer than the context"),
+    (["--prompt=" + "x" * 48], "longer than the context: it has 48 tokens"),
     (["--prompt=ab", "--tokens=47"], "at most 46 new"),
     (["--prompt=ab", "--tokens=0"], "at least 1"),
     (["--prompt=ab", "--top-p=2"], "top_p"),

@@ -39,7 +39,7 @@ def predict(task: str, train: Sequence[Record], test: Sequence[Record]) -> list:
     if task not in _METHODS:
         raise UserError(f"there is no bag of words for {task!r}{nearest(task, _METHODS)}")
     if not train or not test:
-        raise UserError(f"bag of words for {task}: {'test' if train else 'training'} records are missing")
+        raise UserError(f"bag of words for {task}: no {'test' if train else 'training'} records")
     return _METHODS[task][0](train, test)
 
 
@@ -124,7 +124,7 @@ def _tags(train, test):
 def _answers(train, test):
     def candidates(record):
         words = re.findall(r"\w+", record["context"])
-        return words, [_window(words, n) | bag(record["question"]) for n in range(len(words))]
+        return words, [_window(words, n) for n in range(len(words))]
 
     spots = [(each, word == r["answer"]) for r in train for word, each in zip(*candidates(r))]
     model = NaiveBayes(*zip(*spots))
@@ -140,12 +140,14 @@ def _texts(given: str, wanted: str) -> Callable:
 
 
 def _closest(known: Sequence[Bag], each: Bag) -> int:
-    shared = [(each & other).total() / (each | other).total() for other in known]
-    return int(np.argmax(shared))
+    return int(np.argmax([(each & b).total() / (each | b).total() for b in known]))
 
 
 def _share_equal(field: str) -> Callable:
-    return lambda predictions, test: float(np.mean([p == r[field] for p, r in zip(predictions, test)]))
+    def score(predictions, test):
+        return float(np.mean([p == r[field] for p, r in zip(predictions, test)]))
+
+    return score
 
 
 def _pearson(predictions, test) -> float:

@@ -25,7 +25,7 @@ def generate(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy()
 
     Args:
       model: with the doors `open` and `decode`. params: unstacked once (`nn.door.unstack`).
-      batch: `tokens` [B, T], `segments` [B, T] (0 = padding, on the right; all valid if absent);
+      batch: `tokens` [B, T], `segments` [B, T] (0 = padding, on either side; none if absent);
         for an encoder-decoder `source_tokens` and `source_segments` [B, S] beside them, and the
         first token as the prompt; `index` [B], the number of each row in its random stream, 0, 1,
         ... if absent. A row without a valid token is padding: it gives nothing.

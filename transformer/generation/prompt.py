@@ -34,33 +34,33 @@ def fit(model, batch: dict, tokens: int) -> tuple[dict, int]:
       UserError: fewer than one new token, or the model has too few positions.
     """
     limit = model.spec.embedding.position.limit()
-    prompt_BT, segments_BT = _trimmed(batch, "")
-    need = _need(int(segments_BT.sum(1).max()), tokens, limit)
-    capacity = _round(max(need, prompt_BT.shape[1]), limit)
+    prompt_BT, segments_BT = _aligned(batch, "")
+    capacity = _round(_need(prompt_BT.shape[1], tokens, limit), limit)
     width = min(_round(prompt_BT.shape[1], limit), capacity)
     fitted = {"tokens": _wide(prompt_BT, width), "segments": _wide(segments_BT, width),
               "index": np.asarray(batch.get("index", np.arange(len(prompt_BT))), np.int32)}
     if "source_tokens" in batch:
-        source_BS, segments_BS = _trimmed(batch, "source_")
+        source_BS, segments_BS = _aligned(batch, "source_")
         width = _round(source_BS.shape[1], limit)
         fitted |= {"source_tokens": _wide(source_BS, width),
                    "source_segments": _wide(segments_BS, width)}
     return fitted, capacity
 
 
-def _trimmed(batch, prefix):
-    """Tokens and segments (0 or 1) without the columns on the right in which no row has a token."""
+def _aligned(batch, prefix):
+    """Tokens and segments (0 or 1) with padding on the right only, and no more than is needed."""
     tokens_BT = np.asarray(batch[prefix + "tokens"], np.int32)
     segments_BT = np.asarray(batch.get(prefix + "segments", np.ones_like(tokens_BT)) > 0, np.int32)
-    width = max(1, int(np.flatnonzero(segments_BT.any(0)).max(initial=0)) + 1)
-    return tokens_BT[:, :width], segments_BT[:, :width]
+    order_BT = np.argsort(-segments_BT, 1, kind="stable")[:, :max(1, segments_BT.sum(1).max())]
+    return (np.take_along_axis(tokens_BT, order_BT, 1),
+            np.take_along_axis(segments_BT, order_BT, 1))
 
 
 def _need(prompt: int, tokens: int, limit: int | None) -> int:
     if tokens < 1:
         raise UserError(f"{tokens} new tokens were asked for; ask for at least 1")
     if limit is not None and prompt >= limit:
-        raise UserError(f"the prompt has {prompt} tokens, longer than the context: the model has "
+        raise UserError(f"the prompt is longer than the context: it has {prompt} tokens, the model "
                         f"{limit} positions; shorten the prompt to at most {limit - 1}")
     if limit is not None and prompt + tokens > limit:
         raise UserError(f"{prompt} tokens of prompt and {tokens} new ones are longer than the "

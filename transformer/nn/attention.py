@@ -15,8 +15,10 @@ from transformer.nn.position import Rotary
 from transformer.nn.project import Projecting
 from transformer.ops import dropout as ops
 from transformer.ops.attention import attend
+from transformer.ops.linear import whole
 from transformer.ops.placement import constrain
 from transformer.ops.reach import Everywhere, Reach
+from transformer.ops.tiles import attend_in_tiles
 from transformer.spec import Spec
 
 
@@ -40,6 +42,8 @@ class Heads(Spec):
     out_init: Spec | None = None
 
     def check(self):
+        if self.heads < 1:
+            raise UserError(f"heads is {self.heads}; use at least 1")
         if self.heads % (self.kv_heads or self.heads):
             raise UserError(f"{self.heads} heads do not divide into {self.kv_heads} kv_heads; "
                             "use a divisor")
@@ -76,7 +80,8 @@ class HeadsModule(Projecting):
         D = x_BTD.shape[-1]
         H, _, K = self.spec.sizes(D)
         bias = (H, K) if self.spec.bias else None
-        return constrain(self.project("query", "btd,dhk->bthk", x_BTD, (D, H, K), bias=bias), "BTHK")
+        q_BTHK = self.project("query", "btd,dhk->bthk", x_BTD, (D, H, K), bias=bias)
+        return constrain(q_BTHK, "BTHK")
 
     def key_value(self, x_BSD, width: int):
         D = x_BSD.shape[-1]
@@ -86,18 +91,36 @@ class HeadsModule(Projecting):
             constrain(self.project(n, "bsd,dgk->bsgk", x_BSD, (D, G, K), bias=bias), "BSGK")
             for n in ("key", "value"))
 
-    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, see_BTS, width: int):
+    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, see_BTS, width: int, reach=None):
         s = self.spec
         H, _, K = s.sizes(width)
-        o_BTHK = attend(q_BTHK, k_BSGK, v_BSGK, see_BTS, K**-0.5 if s.scale is None else s.scale,
-                        ops.fold(ctx.keys_B, 0) if s.probability_dropout else None,
-                        s.probability_dropout)
+        rows = (q_BTHK, k_BSGK, v_BSGK, see_BTS, K**-0.5 if s.scale is None else s.scale,
+                ops.fold(ctx.keys_B, 0) if s.probability_dropout else None, s.probability_dropout)
+        # a cache has few queries and keys in any slot; sharded rows cannot be taken one by one
+        tiled = ctx.slot is None and whole()
+        o_BTHK = attend_in_tiles(*rows, reach) if tiled else attend(*rows)
         y_BTD = self.project("out", "bthk,hkd->btd", o_BTHK, (H, K, width), ins=2,
                              bias=(width,) if s.bias else None, init=s.out_init or s.init)
         return ctx.drop(y_BTD, s.dropout, 1)
 
 
+def slots_last(x_BSGK):
+    """[B, G, K, S]: the layout of the cache.
+
+    Both products of attention read it as it lies; slots before heads, all of it would be copied
+    into this order at every token.
+    """
+    return jnp.moveaxis(x_BSGK, 1, 3)
+
+
+def cached(entry):
+    """The keys and values [B, S, G, K] of a cache entry."""
+    return tuple(jnp.moveaxis(entry[name], 3, 1) for name in ("key", "value"))
+
+
 class AttentionModule(HeadsModule):
+    """Queries, keys and values from one stream; while decoding, its keys join the cached ones."""
+
     @nn.compact
     def __call__(self, x_BTD, ctx, entry):
         s, D = self.spec, x_BTD.shape[-1]
@@ -106,26 +129,29 @@ class AttentionModule(HeadsModule):
             q_BTHK, k_BSGK = s.rotary(q_BTHK, ctx.i_BT), s.rotary(k_BSGK, ctx.i_BT)
         left = {}
         if ctx.slot is not None:
-            k_BSGK, v_BSGK = (self.write(entry.get(n), new, ctx)
-                              for n, new in (("key", k_BSGK), ("value", v_BSGK)))
-            left = {"key": k_BSGK, "value": v_BSGK}
-        return self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.see(s.reach), D), left
+            left = {"key": self.write(entry.get("key"), k_BSGK, ctx),
+                    "value": self.write(entry.get("value"), v_BSGK, ctx)}
+            k_BSGK, v_BSGK = cached(left)
+        return self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.see(s.reach), D, s.reach), left
 
-    def write(self, old, new, ctx):
-        """The cached keys or values [B, S, G, K] with the new ones written at the slot."""
-        if old is None:
-            old = jnp.zeros((new.shape[0], ctx.key_BS.shape[1], *new.shape[2:]), new.dtype)
-        return jax.lax.dynamic_update_slice_in_dim(old, new, ctx.slot, 1)
+    def write(self, old_BGKS, new_BTGK, ctx):
+        """The cached keys or values [B, G, K, S] with the new ones written at the slot."""
+        new_BGKT = slots_last(new_BTGK)
+        if old_BGKS is None:
+            old_BGKS = jnp.zeros((*new_BGKT.shape[:3], ctx.key_BS.shape[1]), new_BGKT.dtype)
+        return jax.lax.dynamic_update_slice_in_dim(old_BGKS, new_BGKT, ctx.slot, 3)
 
 
 class CrossAttentionModule(HeadsModule):
+    """Queries from the stream, keys and values from the encoder's output."""
+
     @nn.compact
     def __call__(self, x_BTD, ctx, entry):
         D = x_BTD.shape[-1]
-        if entry:  # decoding computed them at its first call
-            k_BSGK, v_BSGK = entry["key"], entry["value"]
-        else:
-            k_BSGK, v_BSGK = self.key_value(ctx.memory_BSD, D)
-        left = {} if ctx.slot is None else {"key": k_BSGK, "value": v_BSGK}
+        # decoding computes them at its first call
+        k_BSGK, v_BSGK = cached(entry) if entry else self.key_value(ctx.memory_BSD, D)
+        left = {}
+        if ctx.slot is not None:
+            left = entry or {"key": slots_last(k_BSGK), "value": slots_last(v_BSGK)}
         y_BTD = self.mix(ctx, self.query(x_BTD), k_BSGK, v_BSGK, ctx.see_memory(), D)
         return y_BTD, left

@@ -63,7 +63,7 @@ class Context:
         return see_BTS & same(self.query_BT, self.key_BS)
 
     def see_memory(self):
-        """[B or 1, T or 1, S or 1]: a target attends to the source of its own segment, packed or not."""
+        """[B or 1, T or 1, S or 1]: a target attends to the source of its own segment."""
         query_BT = self.query_BT
         if query_BT is None:
             query_BT = jnp.ones_like(self.i_BT)  # one document a row

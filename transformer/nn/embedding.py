@@ -8,6 +8,7 @@ from flax import linen as nn
 from transformer.nn.initial import Normal
 from transformer.nn.norm import NoNorm
 from transformer.nn.position import NoPosition
+from transformer.ops.linear import unembed
 from transformer.ops.placement import constrain
 from transformer.spec import Spec
 
@@ -57,4 +58,4 @@ class EmbeddingModule(nn.Module):
 
     def logits(self, x_BTD):
         """Scores of every token by the transposed table (Press & Wolf 2017). -> [B, T, V]"""
-        return constrain(jnp.einsum("btd,vd->btv", x_BTD, self.tokens.astype(x_BTD.dtype)), "BTV")
+        return constrain(unembed(x_BTD, self.tokens.astype(x_BTD.dtype)), "BTV")

@@ -1,4 +1,7 @@
-"""Heads: what is read off the stream. Each is called as head(x_BTD, pooled_BD, batch, embedding, ctx)."""
+"""Heads: what is read off the stream.
+
+Each is called as head(x_BTD, pooled_BD, batch, embedding, ctx).
+"""
 
 from __future__ import annotations
 
@@ -22,6 +25,8 @@ class Tied(Spec):
 
 
 class TiedModule(nn.Module):
+    """Owns nothing."""
+
     spec: Tied
 
     @nn.compact

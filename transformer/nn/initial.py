@@ -20,7 +20,7 @@ class Normal(Spec):
 
 
 class Truncated(Spec):
-    """A normal cut at two `std`, not rescaled: the resulting deviation is 0.88 std (Devlin 2019)."""
+    """A normal cut at two `std`, not rescaled: its deviation is 0.88 std (Devlin 2019)."""
 
     std: float = 0.02
 

@@ -18,7 +18,10 @@ from transformer.spec import Spec
 
 
 class Encoder(Spec):
-    """Tokens in, vectors out (Devlin 2019). heads: ((name, head), ...); pooler: one vector a row."""
+    """Tokens in, vectors out (Devlin 2019).
+
+    heads: ((name, head), ...). pooler: makes one vector a row.
+    """
 
     embedding: Embedding
     stack: Stack
@@ -30,7 +33,7 @@ class Encoder(Spec):
 
 
 class Decoder(Encoder):
-    """Tokens in, the next token out (Radford 2018). The head called "logits" is the language model."""
+    """Tokens in, the next token out (Radford 2018), by the head called "logits"."""
 
     def build(self):
         return DecoderModule(self)
@@ -81,14 +84,15 @@ class Decoding(nn.Module):
     def step(self, stack, cache, tokens_BT, segments_BT, run):
         """The stack over new tokens. -> the stream at each row's last valid token [B,1,D], cache"""
         i_BT = jnp.maximum(cache["next"][:, None] + jnp.cumsum(segments_BT, 1) - 1, 0)
-        put = lambda name, new: jax.lax.dynamic_update_slice_in_dim(cache[name], new, cache["slot"], 1)
+        slot = cache["slot"]
+        put = lambda name, new: jax.lax.dynamic_update_slice_in_dim(cache[name], new, slot, 1)
         j_BS, key_BS = put("positions", i_BT), put("segments", segments_BT)
         ctx = Context(run, i_BT, j_BS, segments_BT, key_BS, cache.get("memory"),
-                      cache.get("source_segments"), slot=cache["slot"])
+                      cache.get("source_segments"), slot=slot)
         x_BTD, layers = stack(self.embedding(tokens_BT, None, ctx), ctx, cache["layers"])
         T = tokens_BT.shape[1]
         last_B = T - 1 - jnp.argmax(segments_BT[:, ::-1] > 0, 1)
-        new = {"slot": cache["slot"] + T, "next": cache["next"] + segments_BT.sum(1),
+        new = {"slot": slot + T, "next": cache["next"] + segments_BT.sum(1),
                "positions": j_BS, "segments": key_BS, "layers": layers}
         if "source_segments" in cache:  # the memory itself is in the layers' keys from now on
             new["source_segments"] = cache["source_segments"]
@@ -147,7 +151,8 @@ class EncoderDecoderModule(Decoding):
     def __call__(self, batch, rng=None, run=Run()):
         memory_BSD = self.encode(batch, rng, run)
         ctx = context(batch, "", run, rng, self.spec.embedding.position.limit()).fold(1)
-        ctx = dataclasses.replace(ctx, memory_BSD=memory_BSD, memory_BS=batch.get("source_segments"))
+        ctx = dataclasses.replace(ctx, memory_BSD=memory_BSD,
+                                  memory_BS=batch.get("source_segments"))
         x_BTD = self.embedding(batch["tokens"], None, ctx.fold(0))
         x_BTD, _ = self.decoder(x_BTD, ctx.fold(1))
         outputs = {name: head(x_BTD, None, batch, self.embedding, ctx.fold(2 + n))

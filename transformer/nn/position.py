@@ -46,6 +46,9 @@ class Sinusoidal(NoPosition):
     """Sines and cosines of fixed periods (Vaswani 2017 §3.5)."""
 
     def __call__(self, x_BTD, i_BT, table):
+        if x_BTD.shape[-1] % 2:
+            raise UserError(f"sinusoidal positions pair the dimensions of the stream, but its "
+                            f"width is {x_BTD.shape[-1]}; use an even width")
         return x_BTD + sinusoid(i_BT, x_BTD.shape[-1]).astype(x_BTD.dtype)
 
 
@@ -55,4 +58,7 @@ class Rotary(Spec):
     base: float = 10_000.0
 
     def __call__(self, x_BTHK, i_BT):
+        if x_BTHK.shape[-1] % 2:
+            raise UserError(f"rotary positions pair the dimensions of a head, but head_dim is "
+                            f"{x_BTHK.shape[-1]}; use an even head_dim")
         return rotate(x_BTHK, i_BT, self.base)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 from flax import linen as nn
 
+from transformer.ops.linear import linear
 from transformer.ops.norm import lift
 from transformer.spec import Spec
 
@@ -24,7 +24,7 @@ class Projecting(nn.Module):
           init: of the weight; the spec's own by default.
         """
         weight = self.param(name, (init or self.spec.init)(ins), shape)
-        y = jnp.einsum(equation, x, weight.astype(x.dtype))
+        y = linear(equation, x, weight, ins)
         if bias is None:
             return y
         bias = self.param(f"{name}_bias", nn.initializers.zeros, bias)

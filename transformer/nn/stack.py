@@ -41,6 +41,12 @@ class Stack(Spec):
         return sum(s.repeats * len(s.pattern) for s in self.segments)
 
 
+def is_product(primitive, *_, **__) -> bool:
+    """The remat policy "dots". What has a gradient of its own is a product as well (`ops.linear`,
+    `ops.tiles`); JAX's policies do not look into it."""
+    return primitive.name in ("dot_general", "custom_vjp_call")
+
+
 class Period(nn.Module):
     """One period of a pattern. Detached from its stack: it never knows about depth."""
 
@@ -101,7 +107,7 @@ class StackModule(nn.Module):
         if entries is None:
             # prevent_cse is for code outside loops; inside a scan it only costs speed
             saved = {"none": None, "full": jax.checkpoint_policies.nothing_saveable,
-                     "dots": jax.checkpoint_policies.dots_saveable}[ctx.run.remat]
+                     "dots": is_product}[ctx.run.remat]
             body = jax.checkpoint(layer, prevent_cse=False, policy=saved) if saved else layer
             steps = jnp.arange(segment.repeats)
             x_BTD, _ = jax.lax.scan(body, x_BTD, (stacked, steps), unroll=ctx.run.unroll)

@@ -1,4 +1,4 @@
-"""Activations by name. The two forms of GELU differ by up to 4.7e-4, so each family names its own."""
+"""Activations by name. The two forms of GELU differ by up to 4.7e-4: each family names its own."""
 
 import jax
 import jax.numpy as jnp

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 
 def lift(vector, rank: int):
-    """`vector` with leading dimensions of one, so that it broadcasts to `rank` without promotion."""
+    """`vector` with leading dimensions of one: it broadcasts to `rank` without promotion."""
     return vector.reshape((1,) * (rank - vector.ndim) + vector.shape)
 
 

@@ -50,7 +50,8 @@ class Mesh(Spec):
         names = ("data", "fsdp", "tensor", "sequence")
         sizes = [getattr(self, name) for name in names]
         known = math.prod(size for size in sizes if size != -1)
-        if sizes.count(-1) > 1 or len(devices) % known or (-1 not in sizes and known != len(devices)):
+        left_over = sizes.count(-1)
+        if left_over > 1 or len(devices) % known or (not left_over and known != len(devices)):
             raise UserError(f"mesh {dict(zip(names, sizes))} does not fit {len(devices)} devices; "
                             "let the sizes multiply to that number, or set one of them to -1")
         shape = [len(devices) // known if size == -1 else size for size in sizes]
@@ -67,10 +68,12 @@ def place(letters: str, shape, mesh, table) -> PartitionSpec:
     chosen = {}
     for letter, axes in table.items():
         for n, (name, size) in enumerate(zip(letters, shape)):
-            taken = [axis for axis in axes if axis in free] if name == letter else []
+            taken = [axis for axis in axes if axis in free]
             ways = math.prod(free[axis] for axis in taken)
+            if name != letter or not taken:
+                continue
             if size % ways == 0:
-                chosen[n] = tuple(taken) or None
+                chosen[n] = tuple(taken)
                 free = {axis: s for axis, s in free.items() if axis not in taken}
             elif name not in MAY_DROP:
                 raise UserError(f"dimension {name} of size {size} does not divide by {ways}, the "

@@ -11,6 +11,13 @@ class Reach(Spec):
     def __call__(self, i, j):
         raise NotImplementedError
 
+    def slots(self, first: int, last: int, keys: int) -> tuple[int, int]:
+        """[start, stop) holds every key that queries in the slots [first, last) of a row may see.
+
+        A bound, not the reach itself. It relies on positions that grow along a document.
+        """
+        return 0, keys
+
 
 class Everywhere(Reach):
     """Every key (encoders, Devlin 2019 §3.1)."""
@@ -24,3 +31,6 @@ class Causal(Reach):
 
     def __call__(self, i, j):
         return j <= i
+
+    def slots(self, first, last, keys):
+        return 0, min(last, keys)

@@ -131,7 +131,8 @@ class Loop:
             "step": done, "loss": loss, "tokens": self.counters["data_units"],
             **speed, "learning_rate": rate, "batch_hash": self.doors.digest(batch),
             "data_units": self.counters["data_units"],
-            "optimisation_units": self.counters["optimisation_units"], "skipped": skipped, **metrics})
+            "optimisation_units": self.counters["optimisation_units"], "skipped": skipped,
+            **metrics})
         self.progress.show(done, loss, speed["tokens_per_second"], speed["mfu"])
 
     def pause(self, state, done: int):

@@ -1,8 +1,8 @@
 """The embedded default: a small invented world, generated from a seed, with nothing to download.
 
-Its corpus states the facts of some hundreds of things in English-like text, with some lines of an old
-tongue; its labelled tasks ask about things that no labelled training record mentions, so that only
-what was read in the corpus can answer.
+Its corpus states the facts of some hundreds of things in English-like text, with some lines of an
+old tongue; its labelled tasks ask about things that no labelled training record mentions, so that
+only what was read in the corpus can answer.
 """
 
 from transformer.data.world.facts import ATTRIBUTES

@@ -2,8 +2,8 @@
 
 A grammar is a function that calls `choose` and `put`. A `Writer` draws the choices and keeps the
 text; a `Reader` is given the text and finds the choices. What the grammar says beyond its choices
-follows from the facts, so a text costs exactly the sum of the -log p of its choices. That sum is the
-entropy floor if no text has two derivations, which `derivations` decides by trying them all.
+follows from the facts, so a text costs exactly the sum of the -log p of its choices. That sum is
+the entropy floor if no text has two derivations, which `derivations` decides by trying them all.
 """
 
 from __future__ import annotations

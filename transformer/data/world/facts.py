@@ -44,8 +44,8 @@ class Thing(NamedTuple):
 class Facts:
     """All things of the world of a seed.
 
-    Every pair of a kind and a home is equally frequent; the other attributes are dealt out evenly and
-    apart from each other. So nothing about a thing follows from its name or its other attributes.
+    Every pair of a kind and a home is equally frequent; the other attributes are dealt out evenly
+    and apart from each other. So nothing follows from a thing's name or its other attributes.
     """
 
     def __init__(self, seed: int):
@@ -56,10 +56,7 @@ class Facts:
         columns = [_deal(rng, values) for values in others]
         rows = zip(self.names, itertools.cycle(pairs), *columns)
         self.things = tuple(Thing(name, *pair, *values) for name, pair, *values in rows)
-        self._having = {
-            (a, v): tuple(t for t in self.things if t.of(a) == v)
-            for a, v in PAIRS
-        }
+        self._having = {(a, v): tuple(t for t in self.things if t.of(a) == v) for a, v in PAIRS}
 
     def having(self, attribute: str, value: str) -> tuple[Thing, ...]:
         """The things with this value of the attribute."""

@@ -15,7 +15,7 @@ Part = Literal["corpus", "english", "tongue"]
 
 # Shares of the documents. A portrait states all facts of a thing beside its name, which is the
 # cheapest way to learn them, so most documents are portraits.
-_ENGLISH = ((portraits, 0.4), (comparison, 0.1), (gathering, 0.3), (questions, 0.2))
+_ENGLISH = ((portraits, 0.45), (comparison, 0.05), (gathering, 0.3), (questions, 0.2))
 _TONGUE = ((lines, 0.8), (dictionary, 0.2))
 SHARES = {
     "english": _ENGLISH,

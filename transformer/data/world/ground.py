@@ -80,8 +80,8 @@ class Table(NamedTuple):
 class Hidden:
     """A thing drawn evenly and in secret, which the text reveals bit by bit.
 
-    `things` are those it may still be. It is each of them with the same probability as long as there
-    are as many wordings for one thing as for another.
+    `things` are those it may still be. It is each of them with the same probability as long as
+    there are as many wordings for one thing as for another.
     """
 
     def __init__(self, ground: Ground, hand: Hand):

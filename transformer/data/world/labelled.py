@@ -61,10 +61,9 @@ def entailment(ask: Asker, turn: int) -> Record:
 
 def similarity(ask: Asker, turn: int) -> Record:
     """5 times the share of attributes in which the two things mentioned agree."""
-    while True:  # a pair that agrees in exactly `turn` attributes, so that all scores are as frequent
+    one, two = ask.rng.sample(ask.pool, 2)
+    while one.shares(two) != turn:  # all scores are to be as frequent
         one, two = ask.rng.sample(ask.pool, 2)
-        if one.shares(two) == turn:
-            break
     return {"first": ask.mention(one), "second": ask.mention(two),
             "score": 5.0 * turn / len(ATTRIBUTES)}
 
@@ -80,7 +79,7 @@ def choice(ask: Asker, turn: int) -> Record:
 
 
 def tagging(ask: Asker, turn: int) -> Record:
-    """The kind of every thing mentioned, `O` for all other words; `turn` is the kind of the first."""
+    """The kind of every thing mentioned, `O` for other words; `turn` is the kind of the first."""
     first = ask.thing("kind", ATTRIBUTES["kind"][turn])
     second, third = ask.rng.sample([t for t in ask.pool if t != first], 2)
     who, verb, _, where = ask.event(first).words
@@ -121,9 +120,10 @@ def summary(ask: Asker, turn: int) -> Record:
 
 
 ENTAILMENT = ("entailment", "contradiction")
+Maker = Callable[[Asker, int], Record]
 
 # The maker of each task and how many turns it takes to go through its labels.
-TASKS: dict[str, tuple[Callable[[Asker, int], Record], int]] = {
+TASKS: dict[str, tuple[Maker, int]] = {
     "classification": (classification, len(ATTRIBUTES["home"])),
     "entailment": (entailment, len(ENTAILMENT)),
     "similarity": (similarity, 4),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from transformer.data.world.choice import Hand
 from transformer.data.world.facts import Thing
 from transformer.data.world.ground import Ground, Hidden, named
-from transformer.data.world.phrases import TOLD
+from transformer.data.world.phrases import EPITHETS, TOLD
 from transformer.data.world.tongue import VERB, WHERE, WHO
 
 _ONCE = 0.3  # share of the portraits that begin with an event
+_STARTS = (" And ", " Yet ", " People say that ")  # sentences with an epithet
 _WHO, _VERB = [f"{who} " for who in WHO], [f"{verb} " for verb in VERB]
 
 
@@ -72,7 +73,7 @@ def _definition(ground: Ground, thing: Thing, left: list[str], hand: Hand) -> No
 
 def _sentence(ground: Ground, thing: Thing, left: list[str], hand: Hand) -> None:
     """A subject with one to three facts: `The town lies in the north and sells salt.`"""
-    hand.choose(_subjects(thing), (0.7, 0.2, 0.1))
+    _subject(thing, left, hand)
     _fact(ground, thing, left, hand)
     join = hand.choose((".", " and ", ", ")[:len(left) + 1])
     if join == 2:
@@ -95,8 +96,16 @@ def _strike(left: list[str], told: tuple[str, ...]) -> None:
         left.remove(attribute)
 
 
-def _subjects(thing: Thing) -> tuple[str, ...]:
-    return f" {thing.name} ", f" The {thing.kind} ", f" People say that {thing.name} "
+def _subject(thing: Thing, left: list[str], hand: Hand) -> None:
+    """` Bralin `, ` The town ` or, where an epithet leaves something to say, ` Yet salty Bralin `."""
+    plain = f" {thing.name} ", f" The {thing.kind} ", f" People say that {thing.name} "
+    if len(left) == 1:
+        hand.choose(plain, (0.7, 0.2, 0.1))
+        return
+    epithets = [f"{start}{EPITHETS[thing.of(a)]} {thing.name} " for start in _STARTS for a in left]
+    n = hand.choose((*plain, *epithets), (0.3, 0.1, 0.1, *(0.5 / len(epithets),) * len(epithets)))
+    if n >= len(plain):
+        del left[(n - len(plain)) % len(left)]
 
 
 def _closings(name: str) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import itertools
 import json
@@ -15,10 +14,10 @@ from transformer.data.reading import Source
 from transformer.data.world.choice import Derivation, Writer, derivations
 from transformer.data.world.facts import facts
 from transformer.data.world.grammar import Part, grammar
-from transformer.data.world.labelled import TASKS, Asker, Record
+from transformer.data.world.labelled import TASKS, Asker, Maker, Record
 from transformer.data.world.tongue import tongue
 from transformer.error import UserError
-from transformer.spec import Spec, to_json
+from transformer.spec import to_json
 
 SIZES = {"train": 2000, "validation": 200, "test": 400}  # records of a labelled task
 
@@ -43,8 +42,8 @@ class Floor(NamedTuple):
 class World(Source):
     """Documents about the things of an invented world, each drawn from its grammar.
 
-    Document n of a split depends on nothing but the world's seed, its part, the split and n; a larger
-    corpus begins with the smaller one.
+    Document n of a split depends on nothing but the world's seed, the part, the split and n; a
+    larger corpus begins with the smaller one.
 
     Raises:
       UserError: no room for a document.
@@ -77,8 +76,12 @@ class World(Source):
                 return
 
     def records(self) -> Iterator[dict[str, str]]:
-        """`{"text": document}` for each document."""
-        return ({"text": text} for text in self.documents())
+        """`{"text": document}` for each document, and where it stands."""
+        for n, text in enumerate(self.documents()):
+            yield {"text": text, "where": f"world {self.seed} {self.split}: document {n}"}
+
+    def size(self) -> int:
+        return round(self.megabytes * 1e6)
 
     def derive(self, text: str) -> Derivation:
         """The choices that lead to a document of this part, of this split or not.
@@ -108,9 +111,10 @@ class World(Source):
 
 
 class WorldTask(Source):
-    """Records of a labelled task of the world: all of a split, or the first `limit` of them.
+    """Records of a labelled task of a world: all of a split, or the first `limit` of them.
 
     The things that a split asks about are in no other split; the labels are evenly distributed.
+    `world` is the seed of the `World` it asks about, `seed` that of the draw of the records.
 
     Raises:
       UserError: a limit below 1 or above what the split has.
@@ -121,6 +125,7 @@ class WorldTask(Source):
     split: Literal["train", "validation", "test"] = "train"
     limit: int | None = None
     seed: int = 0
+    world: int = 0
 
     def check(self):
         if self.limit is not None and not 1 <= self.limit <= SIZES[self.split]:
@@ -128,22 +133,25 @@ class WorldTask(Source):
                             f"{SIZES[self.split]} records")
 
     def records(self) -> Iterator[Record]:
-        """Distinct records; the fields are those of labelled.py."""
-        rng = Random(f"{self.name} {self.split} {self.seed}")
-        ask = Asker(facts(self.seed).pool(self.split), tongue(self.seed), self.split, rng)
+        """Distinct records, with the fields that labelled.py gives them and where they stand."""
+        rng = Random(f"{self.name} {self.split} {self.world} {self.seed}")
+        ask = Asker(facts(self.world).pool(self.split), tongue(self.world), self.split, rng)
         make, turns = TASKS[self.name]
-        count, seen = self.limit or SIZES[self.split], set()
-        for turn in _rounds(rng, turns):
-            if len(seen) == count:
-                return
-            while (record := make(ask, turn)) and (key := json.dumps(record)) in seen:
-                pass
-            seen.add(key)
-            yield record
+        rounds, seen = _rounds(rng, turns), set()
+        for n in range(self.limit or SIZES[self.split]):
+            record = _unseen(make, ask, next(rounds), seen)
+            yield {**record, "where": f"{self.name} {self.split}: record {n}"}
 
     def fingerprint(self) -> str:
         """Hex sha256 of the fields and of the records."""
         return _digest(self, map(json.dumps, self.records()))
+
+
+def _unseen(make: Maker, ask: Asker, turn: int, seen: set[str]) -> Record:
+    while (key := json.dumps(record := make(ask, turn))) in seen:
+        pass
+    seen.add(key)
+    return record
 
 
 def _rounds(rng: Random, turns: int) -> Iterator[int]:
@@ -152,6 +160,6 @@ def _rounds(rng: Random, turns: int) -> Iterator[int]:
         yield from rng.sample(range(turns), turns)
 
 
-def _digest(spec: Spec, lines: Iterable[str]) -> str:
+def _digest(spec: Source, lines: Iterable[str]) -> str:
     text = "\n".join((json.dumps(to_json(spec), sort_keys=True), *lines))
     return hashlib.sha256(text.encode()).hexdigest()

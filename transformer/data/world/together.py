@@ -70,7 +70,7 @@ def _whether(ground: Ground, hand: Hand) -> None:
 
 
 def _which(ground: Ground, hand: Hand) -> None:
-    """`Which of Hodam, Bralin and Tessik belongs to the north? Tessik.` Exactly one of them does."""
+    """`Which of Holkel, Bralin and Temris belongs to the north? Temris.` Exactly one of them."""
     named = [ground.thing(hand)]
     for separator in (", ", " and "):
         hand.put(separator)

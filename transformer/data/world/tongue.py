@@ -1,9 +1,8 @@
 """Small events, told in English and in the old tongue of the world.
 
-English: who verb name where. The old tongue: where particle name who verb. The particle before a name
-agrees with the kind and the home of the thing, neither of which the English sentence mentions: like
-the gender of a noun, it has to be known. English needs no such word, so a translator can only get it
-from what it has read.
+English: who verb name where. The old tongue: where particle name who verb. The particle before a
+name agrees with the kind and the home of the thing, neither of which the English sentence mentions:
+like the gender of a noun, it has to be known, and only reading the corpus can tell.
 """
 
 from __future__ import annotations
@@ -70,7 +69,7 @@ class Tongue:
         """A dictionary: `'by the fire' is 'lumeka'`, one entry for each word."""
         plain = zip((*WHO, *VERB, *WHERE), (*self.who, *self.verb, *self.where))
         pairs = [(f"'{e}'", w) for e, w in plain]
-        pairs += [(f"the mark of a {kind} of {home}", w) for (kind, home), w in self.particle.items()]
+        pairs += [(f"the mark of a {k} of {home}", w) for (k, home), w in self.particle.items()]
         return tuple(f"{english} is '{word}'" for english, word in pairs)
 
 

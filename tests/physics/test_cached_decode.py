@@ -1,0 +1,91 @@
+"""Decoding through the cache gives what one full forward pass gives."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from transformer.error import UserError
+from transformer.nn.context import Run
+from transformer.nn.door import unstack
+from transformer.nn.stack import Segment
+
+PROMPTS = np.array([6, 4, 2, 1])  # tokens a row, padded to the right
+STEPS = 4
+
+
+def ragged(tokens_BT):
+    """The prompts and their segments, then the next tokens of each row. Padding is a token too."""
+    valid = np.arange(PROMPTS.max()) < PROMPTS[:, None]
+    prompt_BT = np.where(valid, tokens_BT[:, :PROMPTS.max()], 7)
+    next_BT = np.take_along_axis(tokens_BT, PROMPTS[:, None] + np.arange(STEPS), 1)
+    return prompt_BT, valid.astype(np.int32), next_BT
+
+
+def decoded(small, run=Run()):
+    """Logits [B, 1 + STEPS, V] after the prompt and after each further token."""
+    prompt_BT, valid_BT, next_BT = ragged(np.asarray(small.batch["tokens"]))
+    params, decode = unstack(small.params), jax.jit(small.model.decode, static_argnames="run")
+    cache = small.model.open(params, small.batch, PROMPTS.max() + STEPS, run)
+    logits, cache = decode(params, cache, jnp.asarray(prompt_BT), jnp.asarray(valid_BT), run=run)
+    every = [logits]
+    for t in range(STEPS):
+        token, one = jnp.asarray(next_BT[:, t:t + 1]), jnp.ones((len(PROMPTS), 1), jnp.int32)
+        logits, cache = decode(params, cache, token, one, run=run)
+        every.append(logits)
+    return np.stack(every, 1)
+
+
+def full(small):
+    """The same logits from one pass over whole rows."""
+    logits_BTV = np.asarray(small.forward(small.params, small.batch)["logits"])
+    place = PROMPTS[:, None] - 1 + np.arange(1 + STEPS)
+    return np.take_along_axis(logits_BTV, place[..., None], 1)
+
+
+@pytest.mark.parametrize("name", ["gpt1", "gpt2", "llama"])
+def test_cached_decode_equals_the_full_pass(tiny, name):
+    np.testing.assert_allclose(decoded(tiny(name)), full(tiny(name)), atol=2e-5)
+
+
+def test_cached_decode_reads_a_padded_source(tiny):
+    small = tiny("vaswani")
+    source = np.arange(7) < np.array([7, 5, 3, 1])[:, None]
+    batch = {**small.batch, "source_segments": jnp.asarray(source, jnp.int32)}
+    small = dataclasses.replace(small, batch=batch)
+    np.testing.assert_allclose(decoded(small), full(small), atol=2e-5)
+
+
+def test_cached_decode_keeps_the_blocks_of_a_pattern_apart(tiny, build):
+    spec = tiny("gpt2").spec
+    (block,), repeats = spec.stack.segments[0].pattern, spec.stack.segments[0].repeats
+    pairs = Segment(pattern=(block, block), repeats=repeats)
+    segments = (pairs, Segment(pattern=(block,), repeats=1))
+    stack = dataclasses.replace(spec.stack, segments=segments)
+    small = build(dataclasses.replace(spec, stack=stack))
+    np.testing.assert_allclose(decoded(small), full(small), atol=2e-5)
+
+
+def test_a_prompt_may_come_in_pieces(tiny):
+    small = tiny("gpt2")
+    tokens, params = small.batch["tokens"], unstack(small.params)
+    cache = small.model.open(params, small.batch, 12)
+    decode = jax.jit(small.model.decode)
+    for start, stop in ((0, 4), (4, 8), (8, 12)):
+        logits, cache = decode(params, cache, tokens[:, start:stop])
+    want = small.forward(small.params, small.batch)["logits"][:, -1]
+    np.testing.assert_allclose(logits, want, atol=2e-5)
+
+
+def test_a_cache_longer_than_the_positions_is_refused(tiny):
+    small = tiny("gpt2")
+    with pytest.raises(UserError, match="70 positions, but the model has 64"):
+        small.model.open(small.params, small.batch, 70)
+
+
+def test_a_row_longer_than_the_positions_is_refused(tiny):
+    small = tiny("bert")
+    with pytest.raises(UserError, match="65 tokens, but the model has positions for 64"):
+        jax.eval_shape(small.model.apply, small.params, {"tokens": jnp.zeros((1, 65), jnp.int32)})

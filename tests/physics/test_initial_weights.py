@@ -1,0 +1,89 @@
+"""Each family begins as its authors began: deviations, bounds, zeros and ones."""
+
+import math
+
+import jax
+import numpy as np
+import pytest
+
+TRUNCATED = 0.02 * 0.879626  # a unit normal cut at two has this deviation
+
+
+@pytest.fixture(scope="module")
+def begun(tiny):
+    """begun(family) -> {path: initial value}."""
+
+    def begun(name):
+        params = jax.jit(tiny(name).model.init)(jax.random.key(0))
+        leaves = jax.tree_util.tree_leaves_with_path(params)
+        return {jax.tree_util.keystr(p, simple=True, separator="/"): np.asarray(v)
+                for p, v in leaves}
+
+    return begun
+
+
+def spread(values, std):
+    """Mean 0 and this deviation, within four standard errors (kurtosis of a normal at most)."""
+    error = 4 / math.sqrt(values.size)
+    assert abs(values.mean()) < error * std
+    assert abs(values.std() / std - 1) < error / math.sqrt(2)
+
+
+def weights(params):
+    """The leaves that are drawn, after a check of those that are not."""
+    drawn = {}
+    for path, value in params.items():
+        if path.endswith(("bias", "shift")):
+            assert (value == 0).all(), path
+        elif path.endswith("scale"):
+            assert (value == 1).all(), path
+        else:
+            drawn[path] = value
+        if "segment_" in path and path in drawn:
+            assert (value[0] != value[1]).mean() > 0.99, f"{path}: the layers are alike"
+    assert drawn and all(value.dtype == np.float32 for value in params.values())
+    return drawn
+
+
+def test_gpt1(begun):
+    for value in weights(begun("gpt1")).values():
+        spread(value, 0.02)
+
+
+def test_gpt2_scales_what_enters_the_residual_stream(begun):
+    for path, value in weights(begun("gpt2")).items():
+        into = path.endswith(("attention/out", "feedforward/down"))
+        spread(value, 0.01 if path == "embedding/positions"
+               else 0.02 / math.sqrt(2 * 2) if into else 0.02)
+
+
+def test_llama(begun):
+    for value in weights(begun("llama")).values():
+        spread(value, 0.02)
+
+
+def test_bert_is_truncated_and_not_rescaled(begun):
+    for path, value in weights(begun("bert")).items():
+        assert np.abs(value).max() <= 0.04, path
+        if value.size > 1000:
+            assert np.abs(value).max() > 0.038
+        spread(value, TRUNCATED)
+
+
+def test_vaswani_is_glorot(begun):
+    D, F = 64, 128
+    for path, value in weights(begun("vaswani")).items():
+        if path == "embedding/tokens":
+            spread(value, D**-0.5)
+            continue
+        total = D + F if "feedforward" in path else D + D  # fan in + fan out of the whole map
+        bound = math.sqrt(6 / total)
+        assert 0.99 * bound < np.abs(value).max() <= bound, path
+        spread(value, bound / math.sqrt(3))
+
+
+def test_the_key_alone_decides(tiny):
+    init = jax.jit(tiny("gpt1").model.init)
+    one, again, other = (init(jax.random.key(n))["embedding"]["tokens"] for n in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).mean() > 0.99

@@ -1,0 +1,118 @@
+"""One table says what every dimension of every parameter is; the mesh is laid over its letters."""
+
+import dataclasses
+import re
+
+import jax
+import pytest
+from jax.sharding import AbstractMesh, PartitionSpec
+
+from transformer.error import UserError
+from transformer.nn.door import Model
+from transformer.nn.head import Classes, TokenClasses
+from transformer.ops.placement import ACTIVATIONS, LETTERS, PARAMETERS, Mesh, letters, place
+from transformer.zoo.bert import MASKED, NEXT_SENTENCE, bert
+from transformer.zoo.gpt1 import gpt1
+from transformer.zoo.gpt2 import gpt2
+from transformer.zoo.llama import llama
+from transformer.zoo.vaswani import vaswani
+
+# No two sizes are equal, so a wrong letter has a wrong size.
+SIZES = {"V": 101, "D": 48, "H": 6, "K": 8, "L": 2, "F": 192}
+LENGTH, CLASSES = 30, 5
+NAMED = dict(width=SIZES["D"], depth=SIZES["L"], heads=SIZES["H"], vocab=SIZES["V"])
+HEADS = (("classes", Classes(classes=CLASSES)), ("tags", TokenClasses(classes=CLASSES)))
+SPECS = {
+    "gpt1": (gpt1(**NAMED, length=LENGTH), {}),
+    "gpt2": (gpt2(**NAMED, length=LENGTH), {}),
+    "llama": (llama(**NAMED, kv_heads=3, hidden=40), {"G": 3, "F": 40}),
+    "bert": (bert(**NAMED, length=LENGTH, outputs=(MASKED, NEXT_SENTENCE, *HEADS)), {}),
+    "vaswani": (vaswani(**NAMED, hidden=40), {"F": 40}),
+}
+
+
+def paths(spec):
+    leaves = jax.tree_util.tree_leaves_with_path(Model(spec).shapes())
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): v.shape for p, v in leaves}
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_every_parameter_matches_one_row_with_its_sizes(name):
+    spec, own = SPECS[name]
+    sizes = {**SIZES, "G": SIZES["H"], **own}
+    free = {sizes["D"], LENGTH, CLASSES, 2}  # a dot stands for a dimension that is never split
+    for path, shape in paths(spec).items():
+        row = letters(path, len(shape))
+        assert len(row) == len(shape), path
+        assert row.startswith("L") == ("segment_" in path), path
+        for letter, size in zip(row, shape):
+            assert size in free if letter == "." else size == sizes[letter], (path, row, shape)
+
+
+def test_a_bias_has_the_letters_of_its_weight():
+    for name, (spec, _) in SPECS.items():
+        shapes = paths(spec)
+        for path in shapes:
+            weight = path.removesuffix("_bias")
+            if weight in shapes and weight != path:
+                bias = letters(path, len(shapes[path])).lstrip("L.")
+                assert letters(weight, len(shapes[weight])).endswith(bias), (name, path)
+
+
+def test_every_row_is_needed():
+    used = set()
+    for spec, _ in SPECS.values():
+        for path in paths(spec):
+            used |= {p for p, _ in LETTERS if re.search(rf"(^|[/_]){p}$", path)}
+    assert used == {pattern for pattern, _ in LETTERS}
+
+
+def test_an_unknown_parameter_is_refused():
+    with pytest.raises(KeyError, match="0 rows"):
+        letters("segment_0/0_memory/gate", 3)
+
+
+MESH = AbstractMesh((2, 2, 2, 2), ("data", "fsdp", "tensor", "sequence"))
+
+
+def test_parameters_split_over_tensor_and_width():
+    assert place("LDHK", (2, 8, 4, 3), MESH, PARAMETERS) == PartitionSpec(
+        None, "fsdp", "tensor", None)
+    assert place("VD", (6, 4), MESH, PARAMETERS) == PartitionSpec("tensor", "fsdp")
+
+
+def test_activations_split_over_rows_positions_and_heads():
+    assert place("BTHK", (4, 2, 4, 3), MESH, ACTIVATIONS) == PartitionSpec(
+        ("data", "fsdp"), "sequence", "tensor", None)
+    assert place("BTD", (4, 2, 8), MESH, ACTIVATIONS) == PartitionSpec(
+        ("data", "fsdp"), "sequence", None)
+
+
+def test_one_key_value_head_is_replicated():
+    assert place("DGK", (8, 1, 3), MESH, PARAMETERS) == PartitionSpec("fsdp", None, None)
+
+
+@pytest.mark.parametrize("row,shape,table,name,size,axes,ways", [
+    ("BT", (6, 8), ACTIVATIONS, "B", 6, r"data\+fsdp", 4),
+    ("BT", (8, 7), ACTIVATIONS, "T", 7, "sequence", 2),
+    ("DHK", (8, 3, 4), PARAMETERS, "H", 3, "tensor", 2),
+    ("DF", (8, 5), PARAMETERS, "F", 5, "tensor", 2),
+    ("VD", (257, 8), PARAMETERS, "V", 257, "tensor", 2),
+    ("VD", (256, 9), PARAMETERS, "D", 9, "fsdp", 2),
+])
+def test_indivisible_dimension(row, shape, table, name, size, axes, ways):
+    message = (f"dimension {name} of size {size} does not divide by {ways}, the mesh axes {axes}; "
+               f"use a multiple of {ways}")
+    with pytest.raises(UserError, match=message):
+        place(row, shape, MESH, table)
+
+
+@pytest.mark.parametrize("sizes", [dict(data=2), dict(data=-1, fsdp=-1), dict(tensor=3)])
+def test_mesh_that_does_not_fit(sizes):
+    with pytest.raises(UserError, match="does not fit 1 devices; let the sizes multiply"):
+        Mesh(**sizes).build(jax.devices()[:1])
+
+
+def test_mesh_takes_what_is_left():
+    mesh = dataclasses.replace(Mesh(), data=-1).build(jax.devices()[:1])
+    assert dict(mesh.shape) == {"data": 1, "fsdp": 1, "tensor": 1, "sequence": 1}

@@ -1,0 +1,127 @@
+"""Eight simulated devices compute what one computes: loss, every gradient, the same dropout.
+
+The tests read what this file prints when it runs as a program: simulated devices must be asked for
+before JAX starts, and would slow every other test down.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MESHES = (dict(data=2, fsdp=2, tensor=2), dict(fsdp=2, tensor=2, sequence=2),
+          dict(data=2, tensor=4))  # the last: llama has one key-value head for two devices
+COVER = (("gpt2", 0), ("llama", 2), ("bert", 0), ("vaswani", 1))
+GRID = tuple((name, n) for name in ("gpt1", "gpt2", "llama", "bert", "vaswani") for n in range(3))
+HERE = Path(__file__).resolve()
+
+
+def measured(cases) -> dict:
+    """What `measure` says of each case, from one new process."""
+    root = HERE.parents[2]
+    env = {**os.environ, "JAX_NUM_CPU_DEVICES": "8", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+           "JAX_PLATFORMS": "cpu", "PYTHONPATH": os.pathsep.join([str(root), *sys.path])}
+    words = [sys.executable, str(HERE), json.dumps(cases)]
+    done = subprocess.run(words, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(zip(cases, json.loads(done.stdout.splitlines()[-1]), strict=True))
+
+
+@pytest.fixture(scope="module")
+def cover():
+    return measured(COVER)
+
+
+@pytest.fixture(scope="module")
+def grid():
+    return measured(GRID)
+
+
+@pytest.mark.parametrize("case", COVER, ids=str)
+def test_loss_and_gradients_equal_one_device(cover, case):
+    equal(cover[case])
+
+
+@pytest.mark.parametrize("case", COVER, ids=str)
+def test_the_work_was_shared(cover, case):
+    shared(cover[case], MESHES[case[1]])
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("case", GRID, ids=str)
+def test_every_family_on_every_mesh(grid, case):
+    equal(grid[case])
+    shared(grid[case], MESHES[case[1]])
+
+
+def equal(one):
+    assert abs(one["sharded_loss"] / one["loss"] - 1) < 1e-5
+    assert max(one["errors"].values()) < 1e-5, one["errors"]
+
+
+def shared(one, sizes):
+    split = sizes.get("fsdp", 1) * sizes.get("tensor", 1)
+    assert one["bytes_share"] < 1.3 / split  # small vectors are on every device
+    rows = [axis for axis in ("data", "fsdp") if axis in sizes]
+    assert one["hidden"][0] == one["logits"][0] == (rows if len(rows) > 1 else rows[0])
+    assert one["logits"][2] == "tensor"
+    if "sequence" in sizes:
+        assert one["hidden"][1] == one["logits"][1] == "sequence"
+    assert one["collectives"] > 0
+
+
+def measure(name: str, sizes: dict) -> dict:
+    import jax
+    import jax.numpy as jnp
+    import numpy as np
+    from conftest import distinct, make
+
+    from transformer.ops.placement import Mesh, batch_shardings, parameter_shardings
+
+    small = make(name)
+    batch = distinct(small.spec, rows=8, length=12, source=8)
+    batch["targets"] = (batch["tokens"] * 7 + 3) % 256
+    key = jax.random.key(1)
+
+    def loss(params, batch):
+        out = small.model.apply(params, batch, key)
+        score = jax.nn.log_softmax(out[small.head])
+        picked = jnp.take_along_axis(score, batch["targets"][..., None], -1)
+        return -picked.mean(), {"hidden": out["hidden"], "logits": out[small.head]}
+
+    step = jax.value_and_grad(loss, has_aux=True)
+    (alone, _), want = jax.jit(step)(small.params, batch)
+    mesh = Mesh(**{"data": 1, **sizes}).build()
+    params = jax.device_put(small.params, parameter_shardings(small.params, mesh))
+    batch = jax.device_put(batch, batch_shardings(batch, mesh))
+    with jax.set_mesh(mesh):
+        program = jax.jit(step).lower(params, batch).compile()
+        (shared, out), got = program(params, batch)
+    top = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(want))
+
+    def error(a, b):  # a gradient that is 0 but for rounding is measured against the largest
+        b = np.asarray(b)
+        return float(np.abs(np.asarray(a) - b).max() / max(np.abs(b).max(), 1e-2 * top))
+
+    errors = jax.tree_util.tree_leaves_with_path(jax.tree.map(error, got, want))
+    size = lambda leaf: leaf.addressable_shards[0].data.nbytes
+    return {
+        "loss": float(alone), "sharded_loss": float(shared),
+        "errors": {jax.tree_util.keystr(p): e for p, e in errors},
+        "bytes_share": sum(map(size, jax.tree.leaves(params)))
+        / sum(leaf.nbytes for leaf in jax.tree.leaves(params)),
+        "collectives": sum(program.as_text().count(f" {word}") for word in
+                           ("all-reduce(", "all-gather(", "reduce-scatter(", "all-to-all(")),
+        **{n: [list(a) if isinstance(a, tuple) else a for a in x.sharding.spec]
+           + [None] * (x.ndim - len(x.sharding.spec)) for n, x in out.items()},
+    }
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(HERE.parents[1]))
+    print(json.dumps([measure(name, MESHES[n]) for name, n in json.loads(sys.argv[1])]))
