@@ -191,6 +191,8 @@ def read(text: str, hint=Any, where: str = "command line"):
         return ()
     if text.lower() in ("true", "false", "none"):
         return {"true": True, "false": False, "none": None}[text.lower()]
+    if any(typing.get_args(o)[:1] == (str,) for o in options) and text[:1] not in "([":
+        return tuple(part.strip() for part in text.split(","))
     try:
         tree = ast.parse(text, mode="eval").body
     except SyntaxError:

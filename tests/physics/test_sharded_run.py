@@ -16,8 +16,10 @@ import pytest
 
 MESHES = (dict(data=2, fsdp=2, tensor=2), dict(fsdp=2, tensor=2, sequence=2),
           dict(data=2, tensor=4))  # the last: llama has one key-value head for two devices
-COVER = (("gpt2", 0), ("llama", 2), ("bert", 0), ("vaswani", 1))
-GRID = tuple((name, n) for name in ("gpt1", "gpt2", "llama", "bert", "vaswani") for n in range(3))
+# Family, number of the mesh, with dropout or without.
+COVER = (("gpt2", 0, False), ("llama", 2, False), ("bert", 0, True), ("vaswani", 1, False))
+GRID = tuple((name, n, True) for name in ("gpt1", "gpt2", "llama", "bert", "vaswani")
+             for n in range(len(MESHES)))
 HERE = Path(__file__).resolve()
 
 
@@ -66,7 +68,7 @@ def equal(one):
 
 def shared(one, sizes):
     split = sizes.get("fsdp", 1) * sizes.get("tensor", 1)
-    assert one["bytes_share"] < 1.3 / split  # small vectors are on every device
+    assert one["bytes_share"] < 1.4 / split  # what no axis splits is on every device
     rows = [axis for axis in ("data", "fsdp") if axis in sizes]
     assert one["hidden"][0] == one["logits"][0] == (rows if len(rows) > 1 else rows[0])
     assert one["logits"][2] == "tensor"
@@ -75,7 +77,7 @@ def shared(one, sizes):
     assert one["collectives"] > 0
 
 
-def measure(name: str, sizes: dict) -> dict:
+def measure(name: str, sizes: dict, dropout: bool) -> dict:
     import jax
     import jax.numpy as jnp
     import numpy as np
@@ -86,7 +88,7 @@ def measure(name: str, sizes: dict) -> dict:
     small = make(name)
     batch = distinct(small.spec, rows=8, length=12, source=8)
     batch["targets"] = (batch["tokens"] * 7 + 3) % 256
-    key = jax.random.key(1)
+    key = jax.random.key(1) if dropout else None
 
     def loss(params, batch):
         out = small.model.apply(params, batch, key)
@@ -102,11 +104,11 @@ def measure(name: str, sizes: dict) -> dict:
     with jax.set_mesh(mesh):
         program = jax.jit(step).lower(params, batch).compile()
         (shared, out), got = program(params, batch)
-    top = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(want))
+    want, got = jax.tree.map(np.asarray, (want, got))
+    top = max(np.abs(leaf).max() for leaf in jax.tree.leaves(want))
 
     def error(a, b):  # a gradient that is 0 but for rounding is measured against the largest
-        b = np.asarray(b)
-        return float(np.abs(np.asarray(a) - b).max() / max(np.abs(b).max(), 1e-2 * top))
+        return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-2 * top))
 
     errors = jax.tree_util.tree_leaves_with_path(jax.tree.map(error, got, want))
     size = lambda leaf: leaf.addressable_shards[0].data.nbytes
@@ -124,4 +126,5 @@ def measure(name: str, sizes: dict) -> dict:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parents[1]))
-    print(json.dumps([measure(name, MESHES[n]) for name, n in json.loads(sys.argv[1])]))
+    cases = json.loads(sys.argv[1])
+    print(json.dumps([measure(name, MESHES[n], dropout) for name, n, dropout in cases]))

@@ -26,7 +26,6 @@ def drawn(heads, groups, keys, packed):
     (4, 2, T, Causal(), False, 0.0, 2**17),  # all rows at once
     (6, 1, T, Everywhere(), True, 0.3, 2 * 6 * T * 4),  # two rows at a time
     (4, 2, 7, None, True, 0.0, 1),  # another source than target
-    (4, 4, T, Causal(), True, 0.0, 2**17),
 ])
 def test_tiles_change_no_value_and_no_gradient(monkeypatch, heads, groups, keys, reach, packed,
                                                rate, scores):
@@ -37,22 +36,25 @@ def test_tiles_change_no_value_and_no_gradient(monkeypatch, heads, groups, keys,
         see = see & np.asarray(reach(np.arange(T)[None, :, None], np.arange(T)[None, None]))
     keys_B = example_keys(jax.random.key(0), jnp.arange(B))
     probe = jnp.cos(jnp.arange(B * T * heads * K, dtype=jnp.float32)).reshape(B, T, heads, K)
+    # nothing reads a query that sees no key (padding), so no gradient comes back to it
+    probe = probe * see.any(-1)[:, :, None, None]
 
     def run(function, *more):
         apply = lambda q, k, v: function(q, k, v, jnp.asarray(see), 0.7, keys_B, rate, *more)
-        value, pull = jax.vjp(jax.jit(apply), *arrays)
-        return value, *pull(probe)
 
-    seen = see.any(-1)  # a query that sees nothing is padding: what it gets is never read
-    probe = probe * seen[:, :, None, None]
+        @jax.jit
+        def both(*arrays):
+            value, pull = jax.vjp(apply, *arrays)
+            return value, *pull(probe)
+
+        return both(*arrays)
+
     for whole, tiled in zip(run(attend), run(tiles.attend_in_tiles, reach), strict=True):
-        if whole.shape[1] == T and whole.shape[2] == heads and keys != T:
-            whole, tiled = whole[seen], tiled[seen]
         np.testing.assert_allclose(tiled, whole, atol=2e-6)
 
 
 def test_tiles_of_the_future_are_never_made():
-    """Causal attention over 16 tiles makes little more than half of the scores."""
+    """Causal attention over eight tiles makes little more than half of the scores."""
     shape = jax.ShapeDtypeStruct((1, 512, 1, 8), jnp.float32)
     see = jax.ShapeDtypeStruct((1, 512, 512), bool)
 

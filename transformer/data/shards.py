@@ -103,4 +103,5 @@ def read_meta(directory: pathlib.Path) -> dict:
 
 
 def broken(directory: pathlib.Path, message: str) -> UserError:
+    """The UserError of a damaged corpus, with what to do about it."""
     return UserError(f"{directory}: {message}; delete this directory and encode the data again")

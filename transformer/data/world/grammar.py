@@ -8,14 +8,14 @@ from typing import Literal
 from transformer.data.world.choice import Hand
 from transformer.data.world.ground import Ground, ground
 from transformer.data.world.lines import dictionary, lines
-from transformer.data.world.portrait import portraits
+from transformer.data.world.portrait import portrait
 from transformer.data.world.together import comparison, gathering, questions
 
 Part = Literal["corpus", "english", "tongue"]
 
 # Shares of the documents. A portrait states all facts of a thing beside its name, which is the
 # cheapest way to learn them, so most documents are portraits.
-_ENGLISH = ((portraits, 0.45), (comparison, 0.05), (gathering, 0.3), (questions, 0.2))
+_ENGLISH = ((portrait, 0.65), (comparison, 0.05), (gathering, 0.15), (questions, 0.15))
 _TONGUE = ((lines, 0.8), (dictionary, 0.2))
 SHARES = {
     "english": _ENGLISH,

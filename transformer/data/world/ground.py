@@ -7,8 +7,8 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import NamedTuple
 
 from transformer.data.world.choice import Hand
-from transformer.data.world.facts import PAIRS, Thing, facts
-from transformer.data.world.phrases import EPITHETS, TOLD, looks, predicates
+from transformer.data.world.facts import ATTRIBUTES, PAIRS, Thing, facts
+from transformer.data.world.phrases import EPITHETS, looks, predicates
 from transformer.data.world.tongue import tongue
 
 Told = tuple[str, ...]  # attributes that a wording states
@@ -25,9 +25,10 @@ class Ground:
         self.marked = tuple(self.tongue.of(thing) for thing in self.things)
         self.predicates = {thing.name: predicates(thing) for thing in self.things}
         self.looks = {thing.name: looks(thing) for thing in self.things}
-        self.everyone = Crowd(self.things, TOLD)
+        self.everyone = Crowd(self.things, tuple(ATTRIBUTES))
         self.having = {
-            (a, v): Crowd(self.facts.having(a, v), [b for b in TOLD if b != a]) for a, v in PAIRS
+            (a, v): Crowd(self.facts.having(a, v), [b for b in ATTRIBUTES if b != a])
+            for a, v in PAIRS
         }
         self.tables: dict[tuple[Hashable, ...], Table] = {}
 

@@ -52,6 +52,7 @@ MANY = {
 
 # A fact told by one word right before the name, which is the shortest way for it to reach the name.
 EPITHETS = {
+    "town": "walled", "wanderer": "roving", "beast": "hoofed", "herb": "rooted", "tool": "forged",
     "the north": "northern", "the south": "southern", "the east": "eastern", "the west": "western",
     "the isles": "island", "gentle": "kindly", "proud": "haughty", "shy": "bashful",
     "fierce": "savage", "merry": "cheerful", "red": "crimson", "white": "pale", "black": "dark",

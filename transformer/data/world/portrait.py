@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from transformer.data.world.choice import Hand
-from transformer.data.world.facts import Thing
+from transformer.data.world.facts import ATTRIBUTES, Thing
 from transformer.data.world.ground import Ground, Hidden, named
-from transformer.data.world.phrases import EPITHETS, TOLD
+from transformer.data.world.phrases import EPITHETS, MANY, TOLD
 from transformer.data.world.tongue import VERB, WHERE, WHO
 
 _ONCE = 0.3  # share of the portraits that begin with an event
@@ -13,15 +13,11 @@ _STARTS = (" And ", " Yet ", " People say that ")  # sentences with an epithet
 _WHO, _VERB = [f"{who} " for who in WHO], [f"{verb} " for verb in VERB]
 
 
-def portraits(ground: Ground, hand: Hand) -> None:
-    """Two things, one after the other. One would make a document so short that it would recur."""
-    _portrait(ground, hand)
-    hand.put(" ")
-    _portrait(ground, hand)
+def portrait(ground: Ground, hand: Hand) -> None:
+    """What kind of thing it is, then sentences of one to three facts until none is left.
 
-
-def _portrait(ground: Ground, hand: Hand) -> None:
-    """What kind of thing it is, then sentences of one to three facts until none is left."""
+    Three things like it follow: without them documents would be so short that they recurred.
+    """
     left = list(TOLD)
     if hand.choose(("A ", "Once "), (1 - _ONCE, _ONCE)):
         thing = _event(ground, hand)
@@ -31,6 +27,12 @@ def _portrait(ground: Ground, hand: Hand) -> None:
     while left:
         _sentence(ground, thing, left, hand)
     hand.choose(_closings(thing.name), (0.85, 0.05, 0.05, 0.05))
+    alike = [(a, thing.of(a)) for a in ATTRIBUTES]
+    n = hand.choose([f" Others that {MANY[a].format(v)}: " for a, v in alike])
+    listed = [thing]
+    for separator in (", ", " and ", "."):
+        listed.append(ground.having[alike[n]].mention(hand, but=listed))
+        hand.put(separator)
 
 
 def _introduction(ground: Ground, left: list[str], hand: Hand) -> Thing:
@@ -97,7 +99,7 @@ def _strike(left: list[str], told: tuple[str, ...]) -> None:
 
 
 def _subject(thing: Thing, left: list[str], hand: Hand) -> None:
-    """` Bralin `, ` The town ` or, where an epithet leaves something to say, ` Yet salty Bralin `."""
+    """` Bralin `, ` The town `, or ` Yet salty Bralin ` where that leaves something to say."""
     plain = f" {thing.name} ", f" The {thing.kind} ", f" People say that {thing.name} "
     if len(left) == 1:
         hand.choose(plain, (0.7, 0.2, 0.1))

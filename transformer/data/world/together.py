@@ -30,7 +30,7 @@ def _side_by_side(attribute: str, one: Thing, two: Thing) -> tuple[str, str]:
     if a == b:
         return f" The {attribute} of both is {a}.", f" They share their {attribute}: {a}."
     return (f" The {attribute} of {one.name} is {a} and that of {two.name} is {b}.",
-            f" Their {attribute}s are {a} and {b}.")
+            f" By {attribute}, {one.name} has {a} and {two.name} has {b}.")
 
 
 def gathering(ground: Ground, hand: Hand) -> None:
