@@ -24,8 +24,8 @@ from transformer.spec import from_json, override, to_json
 FACTS, TONGUE = facts(0), tongue(0)
 THING = {thing.name: thing for thing in FACTS.things}
 CORPUS = 3.0  # megabytes
-DIGEST = (
-    "8c23f4c0cf2e6ddc4a00f5f356193beb3a8f25e2fd4f511c5b6ddadeb08eec2d")  # of the first 100,000 bytes
+# Of the first 100,000 bytes of the corpus.
+DIGEST = "8c23f4c0cf2e6ddc4a00f5f356193beb3a8f25e2fd4f511c5b6ddadeb08eec2d"
 CHANCE = {"classification": 1 / 5, "entailment": 1 / 2, "similarity": 0, "choice": 1 / 4,
           "tagging": 1 / 5, "extraction": 1 / 4, "translation": 0, "summary": 1 / 25}
 

@@ -92,8 +92,7 @@ def _scores(train, test):
         return np.array([[*((a + b)[w] for w in words), (a & b).total(), 1] for a, b in pairs])
 
     x, y = rows(train).astype(float), np.array([r["score"] for r in train])
-    fit = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y)
-    return list(rows(test) @ fit)
+    return list(rows(test) @ np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ y))
 
 
 def _choices(train, test):
