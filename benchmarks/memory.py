@@ -32,10 +32,13 @@ def count(shape: Shape, parameters: int, remat: str, precision: str) -> dict[str
         layers = sum(shape.depth * entry for _, entry in stacks) + max(one for one, _ in stacks)
     else:
         layers = sum(shape.depth * one for one, _ in stacks)
+    # while a feed-forward is differentiated: its two wide gradients, the stream's, the branch's
+    working = shape.rows * max(shape.length, shape.source) * (2 * 4 + 2) * WIDTH
     scored = shape.rows * (shape.masked or shape.length)
     logits = scored * VOCAB * (width + 4)  # in the type of the run, and as float32 gradients
     return {"parameters": 4 * parameters, "gradients": 4 * parameters,
-            "optimizer": 8 * parameters, "layers": width * layers, "logits": logits}
+            "optimizer": 8 * parameters, "layers": width * layers,
+            "working": width * working, "logits": logits}
 
 
 def measure(name: str, options) -> dict:
@@ -63,7 +66,7 @@ def main() -> None:
     parser = record.parser(__doc__)
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--remat", choices=("none", "full"), default="none")
-    parser.add_argument("--unroll", type=int, choices=(1, 2, 4), default=4)
+    parser.add_argument("--unroll", type=int, choices=(1, 2, 4), default=1)
     options = parser.parse_args()
     record.pin(options)
     results = {name: measure(name, options) for name in options.shapes}

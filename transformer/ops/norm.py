@@ -1,4 +1,9 @@
-"""Normalisation over the last dimension, computed in float32 whatever comes in."""
+"""Normalisation over the last dimension, computed in float32 whatever comes in.
+
+The backward pass keeps only the input and computes the rest again.
+"""
+
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +14,7 @@ def lift(vector, rank: int):
     return vector.reshape((1,) * (rank - vector.ndim) + vector.shape)
 
 
+@functools.partial(jax.checkpoint, static_argnums=3)
 def layer_norm(x, scale, shift, eps: float):
     """(x - mean) / sqrt(variance + eps) * scale + shift (Ba 2016 §3).
 
@@ -25,6 +31,7 @@ def layer_norm(x, scale, shift, eps: float):
     return (h if shift is None else h + lift(shift, x.ndim)).astype(x.dtype)
 
 
+@functools.partial(jax.checkpoint, static_argnums=2)
 def rms_norm(x, scale, eps: float):
     """x / sqrt(mean(x^2) + eps) * scale (Zhang & Sennrich 2019 §4). Shapes as `layer_norm`."""
     h = x.astype(jnp.float32)
