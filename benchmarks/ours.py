@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.shapes import HEADS, VOCAB, WIDTH, Shape
+from benchmarks.shapes import HEADS, SHAPES, VOCAB, WIDTH, Shape
 from transformer.nn.context import Run
 from transformer.nn.door import Model
 from transformer.objectives.masked_lm import MaskedLM
@@ -53,10 +53,20 @@ def batch(shape: Shape, accumulate: int = 1) -> dict:
 
 def training(name: str, shape: Shape, run: Run, accumulate: int = 1):
     """(compiled step, state, batch): AdamW with clipping, as the peer's."""
-    made, optimizer = model(name, shape), AdamW(learning_rate=Constant(peak=1e-4), decay=0.1)
-    state = start(made.init(jax.random.key(0)), optimizer.build(), 0)
+    data = batch(shape, accumulate)
+    return *_compiled(name, shape, run, data), data
+
+
+def fed(run: Run, data: dict):
+    """(compiled step, state) of the GPT shape for batches like this one."""
+    return _compiled("gpt", SHAPES["gpt"], run, data)
+
+
+def _compiled(name, shape, run, data):
+    made = model(name, shape)
+    optimizer = AdamW(learning_rate=Constant(peak=1e-4), decay=0.1).build()
+    state = start(jax.jit(made.init)(jax.random.key(0)), optimizer, 0)
     step = jax.jit(functools.partial(
         train_step, apply=functools.partial(made.apply, run=run), objective=objective(name),
-        optimizer=optimizer.build()), donate_argnums=0)
-    data = batch(shape, accumulate)
-    return step.lower(state, data).compile(), state, data
+        optimizer=optimizer), donate_argnums=0)
+    return step.lower(state, data).compile(), state

@@ -117,7 +117,7 @@ def main() -> None:
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=list(SHAPES))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     parser.add_argument("--remat", choices=("none", "dots", "full"), default="none")
-    parser.add_argument("--unroll", type=int, choices=(1, 2, 4), default=4)
+    parser.add_argument("--unroll", type=int, choices=(1, 2, 4), default=1)
     parser.add_argument("--accumulate", type=int, default=1, help="slices of our batch")
     options = parser.parse_args()
     cores = record.pin(options)
