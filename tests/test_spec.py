@@ -237,15 +237,22 @@ def test_difference_names_every_leaf():
 def test_architectures_refuse_indivisible_sizes():
     with pytest.raises(UserError, match="4 heads do not divide into 3 kv_heads; use a divisor"):
         llama(width=64, depth=1, heads=4, kv_heads=3)
-    with pytest.raises(UserError, match="heads is 0; use at least 1"):
+    with pytest.raises(UserError, match="heads is 0, but it must be at least 1"):
         gpt2(width=64, depth=1, heads=0)
     with pytest.raises(UserError, match="there is no activation 'gleu'; did you mean .*gelu"):
         block = "stack.segments.0.pattern.0.sublayers"
         override(bert("nano"), f"{block}.feedforward.activation", "gleu")
-    with pytest.raises(UserError, match="Learned.length is 0 tokens; use at least 1"):
+    with pytest.raises(UserError, match="Learned.length is 0, but it must be at least 1"):
         gpt2(length=0)
     with pytest.raises(UserError, match="Segment.repeats is 0"):
         vaswani(depth=0)
+    for wrong in (dict(dropout=1.0), dict(dropout=-0.1)):
+        with pytest.raises(UserError, match="dropout is .*, but it must be at least 0 and below 1"):
+            gpt2(width=64, depth=1, heads=4, **wrong)
+    with pytest.raises(UserError, match="kv_heads is -2, but it must be at least 1"):
+        llama(width=64, depth=1, heads=4, kv_heads=-2)
+    with pytest.raises(UserError, match="width is -256, but it must be at least 1"):
+        gpt2(width=-64, depth=1, heads=4)
 
 
 @pytest.mark.parametrize("value,message", [

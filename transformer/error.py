@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable
 
@@ -14,7 +15,8 @@ class UserError(Exception):
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit status of `command(arguments)`: 2 and one line for a UserError.
+    """The exit status of `command(arguments)`: 2 and one line for a UserError, or for a file that
+    the system refuses; 130 for Ctrl-C.
 
     `--debug` among the arguments is taken out and keeps the traceback.
     """
@@ -28,3 +30,10 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
         return 141
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2

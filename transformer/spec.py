@@ -11,6 +11,7 @@ import ast
 import dataclasses
 import difflib
 import functools
+import math
 import types
 import typing
 from typing import Any
@@ -18,6 +19,19 @@ from typing import Any
 from transformer.error import UserError
 
 _KINDS: dict[str, type[Spec]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Within:
+    """The range of a field's values: low <= value < high."""
+
+    low: float
+    high: float
+    words: str
+
+
+Count = typing.Annotated[int, Within(1, math.inf, "at least 1")]
+Rate = typing.Annotated[float, Within(0, 1, "at least 0 and below 1")]
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -43,16 +57,30 @@ class Spec:
             if not _fits(value, hint):
                 kind = type(self).__name__
                 raise UserError(f"{kind}.{name} is {value!r}, but it must be {_words(hint)}")
+        for name, within in _ranges(type(self)).items():
+            value = getattr(self, name)
+            if value is not None and not within.low <= value < within.high:
+                kind = type(self).__name__
+                raise UserError(f"{kind}.{name} is {value!r}, but it must be {within.words}")
         self.check()
 
     def check(self) -> None:
-        """Ranges and divisibility of this spec's own fields; raises UserError. Default: nothing."""
+        """What the fields' types do not say, such as divisibility; raises UserError."""
 
 
 @functools.cache
 def _hints(cls) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+@functools.cache
+def _ranges(cls) -> dict[str, Within]:
+    hints = typing.get_type_hints(cls, include_extras=True)
+    parts = {f.name: (hints[f.name], *typing.get_args(hints[f.name]))
+             for f in dataclasses.fields(cls)}
+    return {name: extra for name, types_ in parts.items() for part in types_
+            for extra in getattr(part, "__metadata__", ())}
 
 
 def _fits(value, hint) -> bool:

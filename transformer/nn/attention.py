@@ -19,7 +19,7 @@ from transformer.ops.linear import whole
 from transformer.ops.placement import constrain
 from transformer.ops.reach import Everywhere, Reach
 from transformer.ops.tiles import attend_in_tiles
-from transformer.spec import Spec
+from transformer.spec import Count, Rate, Spec
 
 
 class Heads(Spec):
@@ -31,19 +31,17 @@ class Heads(Spec):
     init, out_init: of the weights; out_init is init by default.
     """
 
-    heads: int
-    kv_heads: int | None = None
-    head_dim: int | None = None
+    heads: Count
+    kv_heads: Count | None = None
+    head_dim: Count | None = None
     bias: bool = False
     scale: float | None = None
-    dropout: float = 0.0
-    probability_dropout: float = 0.0
+    dropout: Rate = 0.0
+    probability_dropout: Rate = 0.0
     init: Spec = Normal()
     out_init: Spec | None = None
 
     def check(self):
-        if self.heads < 1:
-            raise UserError(f"heads is {self.heads}; use at least 1")
         if self.heads % (self.kv_heads or self.heads):
             raise UserError(f"{self.heads} heads do not divide into {self.kv_heads} kv_heads; "
                             "use a divisor")

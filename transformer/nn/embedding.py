@@ -10,7 +10,7 @@ from transformer.nn.norm import NoNorm
 from transformer.nn.position import NoPosition
 from transformer.ops.linear import unembed
 from transformer.ops.placement import constrain
-from transformer.spec import Spec
+from transformer.spec import Count, Rate, Spec
 
 
 class Embedding(Spec):
@@ -21,13 +21,13 @@ class Embedding(Spec):
     init, position_init: of the token and type tables, and of learned positions.
     """
 
-    vocab: int
-    width: int
+    vocab: Count
+    width: Count
     types: int = 0
     position: NoPosition = NoPosition()
     scale: float = 1.0
     norm: Spec = NoNorm()
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     init: Spec = Normal()
     position_init: Spec | None = None
 

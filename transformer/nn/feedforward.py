@@ -9,7 +9,7 @@ from transformer.nn.initial import Normal
 from transformer.nn.project import Projecting
 from transformer.ops.activation import ACTIVATIONS
 from transformer.ops.placement import constrain
-from transformer.spec import Spec, nearest
+from transformer.spec import Count, Rate, Spec, nearest
 
 
 class FeedForward(Spec):
@@ -18,11 +18,11 @@ class FeedForward(Spec):
     width: F. dropout: rate on the output. init, out_init: of up and gate, and of down.
     """
 
-    width: int
+    width: Count
     activation: str = "gelu"
     gated: bool = False
     bias: bool = False
-    dropout: float = 0.0
+    dropout: Rate = 0.0
     init: Spec = Normal()
     out_init: Spec | None = None
 

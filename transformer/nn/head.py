@@ -14,7 +14,7 @@ from transformer.nn.project import Projecting
 from transformer.ops.activation import ACTIVATIONS
 from transformer.ops.norm import lift
 from transformer.ops.placement import constrain
-from transformer.spec import Spec
+from transformer.spec import Count, Rate, Spec
 
 
 class Tied(Spec):
@@ -37,7 +37,7 @@ class TiedModule(nn.Module):
 class Untied(Spec):
     """Vocabulary logits by a matrix of its own."""
 
-    vocab: int
+    vocab: Count
     init: Spec = Normal()
 
     def build(self):
@@ -118,8 +118,8 @@ def read(x_BTD, batch):
 class Classes(Spec):
     """Class logits, or one score if classes is 1, from the pooled vector. -> [B, C]"""
 
-    classes: int
-    dropout: float = 0.0
+    classes: Count
+    dropout: Rate = 0.0
     init: Spec = Normal()
 
     def build(self):
@@ -139,8 +139,8 @@ class ClassesModule(Projecting):
 class TokenClasses(Spec):
     """Class logits at every position (tagging; start and end of an answer). -> [B, T, C]"""
 
-    classes: int
-    dropout: float = 0.0
+    classes: Count
+    dropout: Rate = 0.0
     init: Spec = Normal()
 
     def build(self):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformer.error import UserError
 from transformer.ops.rotary import rotate
 from transformer.ops.sinusoid import sinusoid
-from transformer.spec import Spec
+from transformer.spec import Count, Spec
 
 
 class NoPosition(Spec):
@@ -26,11 +26,7 @@ class NoPosition(Spec):
 class Learned(NoPosition):
     """A table of `length` rows that is trained (Gehring 2017 §3.1)."""
 
-    length: int
-
-    def check(self):
-        if self.length < 1:
-            raise UserError(f"Learned.length is {self.length} tokens; use at least 1")
+    length: Count
 
     def table(self, width: int):
         return self.length, width

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from transformer.error import UserError
 from transformer.nn.norm import NoNorm
-from transformer.spec import Spec
+from transformer.spec import Count, Spec
 
 
 class Block(Spec):
@@ -22,11 +22,11 @@ class Segment(Spec):
     """A pattern of blocks, `repeats` times."""
 
     pattern: tuple[Block, ...]
-    repeats: int
+    repeats: Count
 
     def check(self):
-        if self.repeats < 1 or not self.pattern:
-            raise UserError(f"Segment.repeats is {self.repeats}; a stack needs at least one block")
+        if not self.pattern:
+            raise UserError("Segment.pattern is empty; a stack needs at least one block")
 
 
 class Stack(Spec):

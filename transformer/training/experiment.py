@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transformer.error import UserError
 from transformer.ops.placement import Mesh
-from transformer.spec import Spec, difference
+from transformer.spec import Count, Rate, Spec, difference
 from transformer.training.optimizer import Optimizer
 
 
@@ -38,41 +38,36 @@ class Experiment(Spec):
     objective: Spec
     rows: Spec
     optimizer: Optimizer
-    steps: int
-    batch: int
+    steps: Count
+    batch: Count
     tokenizer: Spec | str | None = None
     task: Spec | None = None
     validation: Spec | None = None
     test: Spec | None = None
-    accumulate: int = 1
+    accumulate: Count = 1
     seed: int = 0
     run: Spec | None = None
     mesh: Mesh = Mesh()
-    average: float = 0.0
+    average: Rate = 0.0
     start_from: str | None = None
     log_every: int = 10
     evaluate_every: int = 0
     save_every: int = 0
-    keep_last: int = 2
+    keep_last: Count = 2
     best: str = "validation_loss"
-    patience: int | None = None
-    max_skipped: int = 10
+    patience: Count | None = None
+    max_skipped: Count = 10
     prompts: tuple[str, ...] = ()
     tokens: int = 64
     wandb: str | None = None
 
     def check(self):
-        for name in ("steps", "batch", "accumulate", "keep_last", "max_skipped"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} is {getattr(self, name)}; use at least 1")
         for name in ("log_every", "evaluate_every", "save_every", "tokens"):
             if getattr(self, name) < 0:
                 raise UserError(f"{name} is {getattr(self, name)}; use 0 or more")
         if self.batch % self.accumulate:
             raise UserError(f"batch {self.batch} does not divide into accumulate={self.accumulate} "
                             "slices; use a divisor of the batch")
-        if not 0 <= self.average < 1:
-            raise UserError(f"average is {self.average}; use a decay in [0, 1)")
         if self.tokenizer is None and self.start_from is None:
             raise UserError("tokenizer is none; name one, or a checkpoint to start_from")
 
