@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import functools
-import json
 import sys
 import time
 from pathlib import Path
@@ -59,20 +58,20 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
     from transformer.judge import Judge
     from transformer.nn.context import Run
     from transformer.nn.door import Model
-    from transformer.report import announce, conclude, greet
+    from transformer.report import announce, conclude, greet, require_prompts
     from transformer.training.checkpoint import Checkpoints
+    from transformer.training.experiment import lower_is_better
     from transformer.training.lock import Lock
     from transformer.training.log import Log
     from transformer.training.loop import Doors, Loop
     from transformer.training.signals import Stop
-    from transformer.training.step import start, train_step
+    from transformer.training.step import train_step
 
     directory = workdir / stage
     directory.mkdir(parents=True, exist_ok=True)
     with Lock(directory) as lock, Stop() as stop:
         if lock.previous:
-            print(f"the run before (process {lock.previous['pid']}) ended without a word; "
-                  "continuing from its last checkpoint")
+            print(f"the run before (process {lock.previous['pid']}) ended without a word")
         if fresh:
             wiring.forget(directory)
         if launch.finished(directory, experiment):
@@ -80,20 +79,28 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
         launch.keep_config(directory, experiment)
         with stop.at_once():  # nothing is worth saving yet
             began = time.perf_counter()
-            base = experiment.start_from and wiring.checkpoint_of(experiment.start_from, workdir)
+            wiring.require_kinds(experiment)
+            base = wiring.beginning(experiment, directory, workdir)
             tokenizer = wiring.tokenizer_of(experiment, directory, workdir)
             model, run = Model(experiment.model), experiment.run or Run()
             wiring.require_vocabulary(model, tokenizer)
+            if base:
+                wiring.require_same_tokenizer(base, tokenizer)
+            require_prompts(experiment, model, tokenizer)
             data, validation = wiring.training_data(experiment, tokenizer)
             stream = data.stream(experiment)
             judge = validation and Judge(experiment, model, validation, tokenizer, generated=False)
+            test = experiment.test and wiring.data_of(experiment, experiment.test, tokenizer)
+            final = test and Judge(experiment, model, test, tokenizer)
             mesh = experiment.mesh.build()
+            place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
+            place(stream[0])  # rows that the devices do not divide are refused before more is done
             optimizer = experiment.optimizer.build()
             make = functools.partial(launch.begin, model, optimizer, experiment, base)
             state, fresh_names = launch.placed(make, mesh)
             checkpoints = Checkpoints(
                 directory, experiment.keep_last, metric=experiment.best,
-                better="lower" if experiment.best.endswith("loss") else "higher")
+                better="lower" if lower_is_better(experiment.best) else "higher")
             done, state, counters = launch.resume(checkpoints, state, stream.fingerprint)
             apply = functools.partial(model.apply, run=run)
             step = jax.jit(functools.partial(
@@ -103,8 +110,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak,
                      done, base, fresh_names, time.perf_counter() - began)
         doors = Doors(
-            step=step, place=functools.partial(launch.place_batch, experiment.accumulate, mesh),
-            units=experiment.objective.units, digest=launch.digest,
+            step=step, place=place, units=experiment.objective.units, digest=launch.digest,
             evaluate=judge and launch.evaluation(judge, experiment, stop),
             files=functools.partial(launch.files, experiment, tokenizer, stream.fingerprint),
             flops=flops, peak=peak)
@@ -115,11 +121,12 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             state, done = loop.run(state, done, batches)
             checkpoints.wait()
             if stop.asked:
-                print(f"saved step {done:,} in {directory}; the same command continues from it")
+                again = "the same command" + " without --fresh" * fresh
+                print(f"saved step {done:,} in {directory}; {again} continues from it")
                 return stop.code
         with stop.at_once():
-            return conclude(stage, experiment, model, tokenizer, directory, data, state, done,
-                            checkpoints, loop.counters, time.perf_counter() - began)
+            return conclude(stage, experiment, model, tokenizer, directory, data, final, state,
+                            done, checkpoints, loop.counters)
 
 
 if __name__ == "__main__":

@@ -239,7 +239,7 @@ def test_architectures_refuse_indivisible_sizes():
         llama(width=64, depth=1, heads=4, kv_heads=3)
     with pytest.raises(UserError, match="heads is 0, but it must be at least 1"):
         gpt2(width=64, depth=1, heads=0)
-    with pytest.raises(UserError, match="there is no activation 'gleu'; did you mean .*gelu"):
+    with pytest.raises(UserError, match="'gleu' is not one of .*'gelu'"):
         block = "stack.segments.0.pattern.0.sublayers"
         override(bert("nano"), f"{block}.feedforward.activation", "gleu")
     with pytest.raises(UserError, match="Learned.length is 0, but it must be at least 1"):

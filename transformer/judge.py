@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import Model, unstack
 from transformer.objectives.objective import special
@@ -23,6 +24,9 @@ class Judge:
     """Judges parameters on one data set. Compiled once, called as often as wanted.
 
     generated: whether tasks that are answered by generated text are answered; it takes long.
+
+    Raises:
+      UserError: the model's head is not what the task reads, or rows and records do not match.
     """
 
     def __init__(self, experiment: Experiment, model: Model, data: Data, tokenizer,
@@ -30,7 +34,9 @@ class Judge:
         self.experiment, self.model, self.data = experiment, model, data
         self.tokenizer, self.run = tokenizer, experiment.run or Run()
         self.task, self.generated = experiment.task, generated
+        self._require_fit()
         self.stream = data.stream(experiment)
+        self.rows = experiment.batch // experiment.accumulate  # what training fits into memory
         head = self.task.head if self._reads_head() else ""
         self.step = jax.jit(functools.partial(judge_step, self.model, self.run,
                                               experiment.objective, head))
@@ -40,11 +46,13 @@ class Judge:
         """{metric: value}, or None if `stopped()` became true meanwhile.
 
         "loss" is the objective's; terms go by their names; text adds "perplexity" per token,
-        "bits_per_byte" and "word_perplexity"; a task adds its own metrics.
+        "bits_per_byte" and "word_perplexity"; a task adds its own metrics. The latter two take
+        the mean over the predictions for all tokens of the text, also where the rows predict a
+        few less, such as the first of each document.
         """
         key, sums, self.predictions = jax.random.key(0), {}, []
         decoding = unstack(params) if self._generates() else None
-        for batch in self.stream.evaluation(self.experiment.batch):
+        for batch in self.stream.evaluation(self.rows):
             if stopped():
                 return None
             terms, outputs = jax.device_get(self.step(params, batch, key))
@@ -57,6 +65,22 @@ class Judge:
             if outputs:
                 self.predictions += self.task.predict(outputs, batch, self.tokenizer)
         return self._metrics(sums)
+
+    def _require_fit(self) -> None:
+        if self.task is None:
+            return
+        count, records = self.data.rows.count, len(self.data.records)
+        if count != records:
+            raise UserError(f"{records:,} records became {count:,} rows, but a task is judged by "
+                            "one row for each; use Padded rows that skip none")
+        heads = dict(self.model.spec.heads)
+        if self._reads_head() and self.task.head not in heads:
+            raise UserError(f"{type(self.task).__name__} reads the head {self.task.head!r}, but "
+                            f"the model has {', '.join(heads) or 'none'}; add that head")
+        classes = getattr(heads.get(self.task.head), "classes", self.task.width)
+        if classes != self.task.width:
+            raise UserError(f"the model's head {self.task.head!r} has {classes} classes, but "
+                            f"{type(self.task).__name__} needs {self.task.width}; make them equal")
 
     def _reads_head(self) -> bool:
         return self.task is not None and bool(self.task.head) and not self.task.generates
@@ -80,17 +104,14 @@ class Judge:
         told = {"perplexity": perplexity(nats, 1)}
         if self.experiment.objective.main == "next_token":
             told["bits_per_byte"] = bits_per_byte(nats * len(corpus), corpus.bytes)
-            told["word_perplexity"] = math.exp(min(nats * len(corpus) / self._words(), 700))
+            words = max(self.words, 1)  # with ends of lines, as WikiText counts them
+            told["word_perplexity"] = math.exp(min(nats * len(corpus) / words, 700))
         return told
 
-    @functools.cache
-    def _words(self) -> int:
-        """Words of the text, ends of lines counted as WikiText counts them."""
-        corpus, count = self.data.corpus, 0
-        for start, end in zip(*corpus.spans()):
-            text = self.tokenizer.decode(corpus.tokens[start:end].tolist())
-            count += len(text.split()) + text.count("\n")
-        return max(count, 1)
+    @functools.cached_property
+    def words(self) -> int:
+        """Of the text that is judged, as `Corpus.words` counts them."""
+        return self.data.corpus.words()
 
     def _answers(self, params, batch) -> np.ndarray:
         """Greedy continuations of the prompts of a batch: ids [B, t]."""
@@ -98,12 +119,30 @@ class Judge:
 
         sources = "source_tokens" in batch
         prompt = _prompt(batch, self.experiment.objective, self.tokenizer)
-        room = self.experiment.rows.length
-        tokens = room if sources else room - int((prompt["segments"] > 0).sum(1).max())
-        answer = generate(self.model, params, prompt, tokens=max(tokens, 1), choose=Greedy(),
-                          stop=special(self.tokenizer, "eos"), vocab=self.tokenizer.size,
-                          run=self.run)
-        return np.asarray(answer["tokens"])
+        eos, room = special(self.tokenizer, "eos"), self.experiment.rows.length
+        lengths, spare = (prompt["segments"] > 0).sum(1), None
+        if not sources and (limit := self.model.spec.embedding.position.limit()) is not None:
+            spare = limit - room
+        ids = np.full((len(lengths), room), eos, np.int32)
+        for rows in _alike(lengths, spare):
+            tokens = room if sources else room - int(lengths[rows].min())
+            answer = generate(self.model, params, {n: a[rows] for n, a in prompt.items()},
+                              tokens=max(tokens, 1), choose=Greedy(), stop=eos,
+                              vocab=self.tokenizer.size, run=self.run)
+            ids[rows, :max(tokens, 1)] = answer["tokens"]
+        if not sources:  # an answer has the room that its row had in training, and no more
+            ids[np.arange(room) >= (room - lengths)[:, None]] = eos
+        return ids
+
+
+def _alike(lengths: np.ndarray, spare: int | None):
+    """Indices of rows whose lengths differ by at most `spare`, group by group; None: all rows."""
+    order = np.argsort(lengths, kind="stable")
+    while len(order):
+        near = len(order) if spare is None else int(
+            (lengths[order] <= lengths[order[0]] + spare).sum())
+        yield order[:near]
+        order = order[near:]
 
 
 def judge_step(model, run, objective, head, params, batch, key):

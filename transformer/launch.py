@@ -9,8 +9,6 @@ import os
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from transformer import kinds
 from transformer.data.place import cache_root
@@ -21,8 +19,9 @@ from transformer.ops.placement import batch_shardings, parameter_shardings
 from transformer.spec import from_json, to_json
 from transformer.training import peak as peaks
 from transformer.training.config import stages
-from transformer.training.experiment import Experiment, changed
+from transformer.training.experiment import QUIET, Experiment, changed
 from transformer.training.loop import fresh_counters
+from transformer.training.shelf import on_disk
 from transformer.training.step import start
 from transformer.wiring import transfer
 
@@ -62,6 +61,8 @@ def stages_of(config: str, overrides: list[tuple[str, str]], workdir: Path) -> d
     if "" not in found:
         workdir.mkdir(parents=True, exist_ok=True)
         _write(workdir / STAGES, list(found))
+    else:
+        (workdir / STAGES).unlink(missing_ok=True)  # DIR held another config's stages
     return found
 
 
@@ -72,23 +73,24 @@ def keep_config(directory: Path, experiment: Experiment) -> None:
       UserError: what differs from the run that DIR holds.
     """
     path = directory / CONFIG
-    if path.exists() and any((directory / "checkpoints").glob("0*")):
+    if path.exists() and on_disk(directory / "checkpoints"):
         lines = changed(from_json(json.loads(path.read_text(encoding="utf-8")), str(path)),
                         experiment)
         if lines:
             raise UserError(f"{directory} holds a run with another config ({'; '.join(lines)}); "
                             "undo the change, choose another --workdir, or start again with "
                             "--fresh")
+    (directory / SUMMARY).unlink(missing_ok=True)
     _write(path, to_json(experiment))
 
 
 def finished(directory: Path, experiment: Experiment) -> bool:
-    """Whether DIR holds the summary of this very experiment, at its full length."""
+    """Whether DIR holds the summary of this very experiment, but for how it was run and told."""
     path = directory / SUMMARY
     if not path.is_file():
         return False
     kept = from_json(json.loads((directory / CONFIG).read_text(encoding="utf-8")))
-    return not changed(kept, experiment) and kept.steps == experiment.steps
+    return not changed(kept, experiment, free=QUIET)
 
 
 def begin(model, optimizer, experiment: Experiment, base: Path | None):
@@ -161,7 +163,7 @@ def mirrors(experiment: Experiment, directory: Path, done: int) -> list:
     from transformer.training.events import Events
     from transformer.training.tracker import WandB
 
-    found = [Events(directory, done or None)]
+    found = [Events(directory, done)]
     if experiment.wandb:
         found.append(WandB(directory, experiment.wandb, to_json(experiment)))
     return found

@@ -13,9 +13,10 @@ from transformer.data.tokenizer import load_tokenizer
 from transformer.error import UserError
 from transformer.nn.door import Model, unstack
 from transformer.spec import from_json
+from transformer.training import manifest
 from transformer.training.experiment import Experiment
 from transformer.training.restore import restore_params, shapes
-from transformer.training.shelf import find
+from transformer.training.shelf import find, on_disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Loaded:
         if hasattr(task, "layout") and hasattr(task.layout, "opening"):
             return [special[task.layout.opening], *ids, special[task.layout.closing]]
         opening = getattr(self.experiment.rows, "opening", None)
-        return [special[opening]] * bool(opening) + [*ids, special["eos"]]
+        closing = [special["eos"]] if "eos" in special else []  # as `data.encode` ends documents
+        return [special[opening]] * bool(opening) + [*ids, *closing]
 
 
 def load(checkpoint, average: bool | None = None) -> Loaded:
@@ -60,12 +62,14 @@ def load(checkpoint, average: bool | None = None) -> Loaded:
       UserError: no checkpoint there, or none that is whole.
     """
     path = find(stage(Path(checkpoint)))
+    if damage := manifest.problems(path):
+        raise UserError(f"damaged checkpoint: {damage[0]}; restore it from a copy, or name another")
     kinds.register()
     experiment = from_json(json.loads((path / "data.json").read_text())["experiment"], str(path))
     model = Model(from_json(json.loads((path / "spec.json").read_text()), str(path / "spec.json")))
     if average is None:
         average = any(name.startswith("ema/") for name in shapes(path))
-    params = restore_params(path, model.shapes(), average=average)
+    params = restore_params(path, model.shapes(), average=average, verified=True)
     return Loaded(model, params, load_tokenizer(path / "tokenizer"), experiment, path)
 
 
@@ -75,7 +79,7 @@ def stage(path: Path) -> Path:
     if not listed.is_file():
         return path
     names = json.loads(listed.read_text(encoding="utf-8"))
-    made = [name for name in names if any((path / name / "checkpoints").glob("0*"))]
+    made = [name for name in names if on_disk(path / name / "checkpoints")]
     if not made:
         raise UserError(f"{path}: none of its stages ({', '.join(names)}) has a checkpoint yet")
     return path / made[-1]

@@ -10,14 +10,15 @@ import numpy as np
 
 from transformer.data.baseline import bag_of_words
 from transformer.data.world import World, WorldTask
-from transformer.judge import Judge
+from transformer.error import UserError
+from transformer.generation.prompt import require_room
 from transformer.launch import SUMMARY
 from transformer.nn.context import Run
 from transformer.nn.door import unstack
+from transformer.nn.model import Decoder
 from transformer.objectives.objective import special
 from transformer.training.progress import duration
 from transformer.training.restore import restore_params
-from transformer.wiring import data_of
 
 
 def announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak, done, base,
@@ -71,9 +72,12 @@ def greet(stage: str, directory: Path) -> int:
     return 0
 
 
-def conclude(stage, experiment, model, tokenizer, directory, data, state, done, checkpoints,
-             counters, seconds) -> int:
-    """Judges the best parameters on the test data, shows samples, writes DIR/summary.json."""
+def conclude(stage, experiment, model, tokenizer, directory, data, judge, state, done,
+             checkpoints, counters) -> int:
+    """Judges the best parameters on the test data, shows samples, writes DIR/summary.json.
+
+    judge: of the test data, or None.
+    """
     best = checkpoints.best_good()
     params, step = state["ema"] if experiment.average else state["params"], done
     if best is not None and best != done:
@@ -84,8 +88,8 @@ def conclude(stage, experiment, model, tokenizer, directory, data, state, done, 
         experiment.best: counters["best"], "data_units": counters["data_units"],
         "optimisation_units": counters["optimisation_units"],
         "ratio": counters["optimisation_units"] / max(counters["data_units"], 1),
-        "skipped": counters["skipped"], "seconds": seconds,
-        **_test(experiment, model, tokenizer, params, data),
+        "skipped": counters["skipped"], "seconds": counters["seconds"],
+        **_test(experiment, data, judge, params),
         "samples": _samples(experiment, model, tokenizer, params),
     }
     temporary = directory / (SUMMARY + ".tmp")
@@ -95,21 +99,38 @@ def conclude(stage, experiment, model, tokenizer, directory, data, state, done, 
     return 0
 
 
-def _test(experiment, model, tokenizer, params, data) -> dict:
+def _test(experiment, data, judge, params) -> dict:
     """The metrics of the test data, with what they are to be compared with."""
-    if experiment.test is None:
+    if judge is None:
         return {}
-    test = data_of(experiment, experiment.test, tokenizer)
-    found = Judge(experiment, model, test, tokenizer)(params)
-    told = {f"test_{name}": value for name, value in found.items()}
+    told = {f"test_{name}": value for name, value in judge(params).items()}
     if isinstance(experiment.test, World):
         floor = experiment.test.floor()
         told["floor_bits_per_byte"] = floor.per_byte / np.log(2)
-        told["floor_loss"] = floor.per(len(test.corpus))  # nats per token
+        told["floor_loss"] = floor.per(len(judge.data.corpus))  # nats per token
         told["test_over_floor"] = told["test_loss"] / told["floor_loss"]
     if isinstance(experiment.test, WorldTask):
-        told["bag_of_words"] = bag_of_words(experiment.test.name, data.records, test.records)
+        told["bag_of_words"] = bag_of_words(experiment.test.name, data.records,
+                                            judge.data.records)
     return told
+
+
+def require_prompts(experiment, model, tokenizer) -> None:
+    """UserError, before training begins, if the prompts could not be continued after it."""
+    if not experiment.prompts:
+        return
+    if not isinstance(experiment.model, Decoder):
+        raise UserError(f"prompts: a {type(experiment.model).__name__} does not continue texts; "
+                        "leave prompts empty")
+    for ids in _prompts(experiment, tokenizer):
+        require_room(len(ids), experiment.tokens, experiment.model.embedding.position.limit())
+
+
+def _prompts(experiment, tokenizer) -> list[list[int]]:
+    """Ids of the prompts, with the piece that the rows begin with."""
+    opening = getattr(experiment.rows, "opening", None)
+    first = [special(tokenizer, opening)] if opening else []
+    return [first + tokenizer.encode(prompt) for prompt in experiment.prompts]
 
 
 def _samples(experiment, model, tokenizer, params) -> list[str]:
@@ -119,13 +140,10 @@ def _samples(experiment, model, tokenizer, params) -> list[str]:
     from transformer.generation.generate import Sample, generate
     from transformer.generation.prompt import batch_of
 
-    opening = getattr(experiment.rows, "opening", None)
-    first = [special(tokenizer, opening)] if opening else []
-    batch = batch_of([first + tokenizer.encode(prompt) for prompt in experiment.prompts])
-    made = generate(model, unstack(params), batch, tokens=experiment.tokens,
-                    choose=Sample(temperature=0.8), stop=special(tokenizer, "eos"),
-                    key=jax.random.key(experiment.seed), vocab=tokenizer.size,
-                    run=experiment.run or Run())
+    made = generate(model, unstack(params), batch_of(_prompts(experiment, tokenizer)),
+                    tokens=experiment.tokens, choose=Sample(temperature=0.8),
+                    stop=tokenizer.special.get("eos"), key=jax.random.key(experiment.seed),
+                    vocab=tokenizer.size, run=experiment.run or Run())
     return [prompt + tokenizer.decode(row[:count].tolist()) for prompt, row, count
             in zip(experiment.prompts, made["tokens"], made["lengths"])]
 

@@ -31,7 +31,9 @@ class Within:
 
 
 Count = typing.Annotated[int, Within(1, math.inf, "at least 1")]
+Natural = typing.Annotated[int, Within(0, math.inf, "at least 0")]
 Rate = typing.Annotated[float, Within(0, 1, "at least 0 and below 1")]
+Seed = typing.Annotated[int, Within(0, 2**32, "at least 0 and below 2**32")]
 
 
 @typing.dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -54,9 +56,9 @@ class Spec:
     def __post_init__(self):
         for name, hint in _hints(type(self)).items():
             value = getattr(self, name)
-            if not _fits(value, hint):
+            if not fits(value, hint):
                 kind = type(self).__name__
-                raise UserError(f"{kind}.{name} is {value!r}, but it must be {_words(hint)}")
+                raise UserError(f"{kind}.{name} is {value!r}, but it must be {words(hint)}")
         for name, within in _ranges(type(self)).items():
             value = getattr(self, name)
             if value is not None and not within.low <= value < within.high:
@@ -83,21 +85,22 @@ def _ranges(cls) -> dict[str, Within]:
             for extra in getattr(part, "__metadata__", ())}
 
 
-def _fits(value, hint) -> bool:
+def fits(value, hint) -> bool:
+    """Whether a value is what a type hint says; unknown kinds of hints let everything pass."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return True
     if origin in (typing.Union, types.UnionType):
-        return any(_fits(value, option) for option in options)
+        return any(fits(value, option) for option in options)
     if origin is typing.Literal:
         return value in options
     if origin is tuple or hint is tuple:
         if not isinstance(value, tuple):
             return False
         if len(options) == 2 and options[1] is Ellipsis:
-            return all(_fits(v, options[0]) for v in value)
+            return all(fits(v, options[0]) for v in value)
         return not options or (
-            len(options) == len(value) and all(map(_fits, value, options))
+            len(options) == len(value) and all(map(fits, value, options))
         )
     if hint is float:
         return isinstance(value, (int, float)) and not isinstance(value, bool)
@@ -106,12 +109,13 @@ def _fits(value, hint) -> bool:
     return isinstance(value, hint) if isinstance(hint, type) else True
 
 
-def _words(hint) -> str:
+def words(hint) -> str:
+    """A type hint in words for messages."""
     origin, options = typing.get_origin(hint), typing.get_args(hint)
     if hint is type(None):
         return "none"
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_words(option) for option in options)
+        return " or ".join(words(option) for option in options)
     if origin is typing.Literal:
         return "one of " + ", ".join(map(repr, options))
     return hint.__name__ if isinstance(hint, type) and not options else str(hint)
@@ -201,8 +205,8 @@ def _replace(old, rest: str, text: str, hint, where: str):
     if rest:
         return override(old, rest, text, where)
     new = read(text, hint, where)
-    if not _fits(new, hint):
-        raise UserError(f"{where}: {text!r} is not {_words(hint)}")
+    if not fits(new, hint):
+        raise UserError(f"{where}: {text!r} is not {words(hint)}")
     return new
 
 

@@ -11,15 +11,21 @@ import jax
 
 from transformer.data.corpus import Corpus, Holdout
 from transformer.data.encode import encode
+from transformer.data.rowset import RowsSpec
+from transformer.data.source import Source
 from transformer.data.stream import Stream
-from transformer.data.tokenizer import load_tokenizer
+from transformer.data.tokenizer import TokenizerSpec, load_tokenizer
 from transformer.error import UserError
 from transformer.loaded import stage as last_stage
+from transformer.nn.context import Run
 from transformer.nn.door import Model
+from transformer.nn.model import Encoder, EncoderDecoder
+from transformer.objectives.objective import Objective
+from transformer.tasks.task import Task
 from transformer.training import paths
 from transformer.training.experiment import Experiment
 from transformer.training.restore import restore_params, shapes
-from transformer.training.shelf import find
+from transformer.training.shelf import find, on_disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,16 @@ class Data:
     corpus: Corpus | None = None
 
     def stream(self, experiment: Experiment) -> Stream:
-        """The batches of the experiment over these rows."""
+        """The batches of the experiment over these rows.
+
+        Raises:
+          UserError: they lack what the objective reads.
+        """
+        lacking = set(experiment.objective.needs) - self.rows.example(0).keys()
+        if lacking:
+            raise UserError(
+                f"{type(experiment.objective).__name__} reads {', '.join(sorted(lacking))}, which "
+                f"the rows of this data lack; set a task that gives them, or another objective")
         return Stream(self.rows, experiment.objective, batch=experiment.batch,
                       seed=experiment.seed)
 
@@ -42,7 +57,7 @@ def tokenizer_of(experiment: Experiment, directory: Path, workdir: Path):
     It is kept in DIR/tokenizer, so that a resumed run cannot end up with another.
     """
     kept = directory / "tokenizer"
-    if any((directory / "checkpoints").glob("0*")):
+    if on_disk(directory / "checkpoints"):
         return load_tokenizer(kept)
     wanted = experiment.tokenizer or experiment.start_from
     if isinstance(wanted, str):
@@ -67,10 +82,32 @@ def _texts(experiment: Experiment):
 
 def require_vocabulary(model: Model, tokenizer) -> None:
     """UserError unless the model has a row for every id: jax clamps ids out of range silently."""
-    vocab = model.spec.embedding.vocab
+    own = [head.vocab for _, head in model.spec.heads if hasattr(head, "vocab")]
+    vocab = min([model.spec.embedding.vocab, *own])
     if vocab < tokenizer.size:
         raise UserError(f"the tokenizer has {tokenizer.size:,} ids, but the model's vocabulary is "
                         f"{vocab:,}; set the model's vocab to at least {tokenizer.size:,}")
+
+
+def require_same_tokenizer(base: Path, tokenizer) -> None:
+    """UserError unless the checkpoint to start from was trained on these very pieces."""
+    if load_tokenizer(base / "tokenizer").fingerprint != tokenizer.fingerprint:
+        raise UserError(f"start_from {base}: its tokenizer is not this run's, so its embeddings "
+                        "belong to other pieces; leave `tokenizer` out to take it over")
+
+
+KINDS = {"model": (Encoder, EncoderDecoder), "data": (Source,), "objective": (Objective,),
+         "rows": (RowsSpec,), "task": (Task,), "validation": (Source, Holdout), "test": (Source,),
+         "tokenizer": (TokenizerSpec, str), "run": (Run,)}
+
+
+def require_kinds(experiment: Experiment) -> None:
+    """UserError where a field holds a spec of another kind, such as a tokenizer for the data."""
+    for name, kinds in KINDS.items():
+        value = getattr(experiment, name)
+        if value is not None and not isinstance(value, kinds):
+            wanted = " or a ".join(kind.__name__ for kind in kinds)
+            raise UserError(f"{name} is a {type(value).__name__}, but it must be a {wanted}")
 
 
 def training_data(experiment: Experiment, tokenizer) -> tuple[Data, Data | None]:
@@ -107,10 +144,19 @@ def _text(experiment, corpus) -> Data:
 def _labelled(experiment, records, tokenizer) -> Data:
     lookahead = experiment.objective.lookahead
     length = experiment.rows.length + lookahead
-    examples = [{**experiment.task.example(record, tokenizer, length), "where": record.get("where")}
+    source = getattr(experiment.rows, "source_length", None)
+    room = (length, source) if source and experiment.task.generates else (length,)
+    examples = [{**experiment.task.example(record, tokenizer, *room), "where": record.get("where")}
                 for record in records]
     rows = experiment.rows.build(examples, lookahead, tokenizer=tokenizer)
     return Data(rows, records=records)
+
+
+def beginning(experiment: Experiment, directory: Path, workdir: Path) -> Path | None:
+    """The checkpoint to start from. A run with checkpoints of its own no longer needs it."""
+    if experiment.start_from is None or on_disk(directory / "checkpoints"):
+        return None
+    return checkpoint_of(experiment.start_from, workdir)
 
 
 def checkpoint_of(name: str, workdir: Path) -> Path:
@@ -147,3 +193,5 @@ def forget(directory: Path) -> None:
         shutil.rmtree(directory / name, ignore_errors=True)
     for name in ("config.json", "metrics.jsonl", "summary.json"):
         (directory / name).unlink(missing_ok=True)
+    for file in directory.glob("events.out.tfevents.*"):
+        file.unlink()

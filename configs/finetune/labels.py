@@ -5,6 +5,7 @@ can know it.
 """
 
 import dataclasses
+from typing import Literal
 
 from transformer.data.padding import Padded
 from transformer.data.world import CLASSES, WorldTask
@@ -75,8 +76,9 @@ def labelled(name: str, labels: int, seed: int, pretrained: str, scratch: bool =
     )
 
 
-def experiment(start: str = "runs/quickstart/pretrain", task: str = "classification",
-               labels: int = 100, seed: int = 0) -> dict[str, Experiment]:
+def experiment(start: str = "runs/quickstart/pretrain",
+               task: Literal[tuple(TASKS)] = "classification", labels: int = 100,
+               seed: int = 0) -> dict[str, Experiment]:
     """Two stages: finetune (from the checkpoint `start`) and scratch."""
     return {"finetune": labelled(task, labels, seed, start),
             "scratch": labelled(task, labels, seed, start, scratch=True)}

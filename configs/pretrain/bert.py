@@ -1,5 +1,7 @@
 """BERT's masked language model on your own text, with the recipe of Devlin 2019 §A.2."""
 
+from typing import Literal
+
 from transformer.data.corpus import Holdout
 from transformer.data.pieces import Pieces
 from transformer.data.packing import Packed
@@ -12,7 +14,7 @@ from transformer.training.schedule import WarmupLinear
 from transformer.zoo.bert import MASKED, SIZES, bert
 
 
-def experiment(path: str = "data/*.txt", size: str = "base", length: int = 512,
+def experiment(path: str = "data/*.txt", size: Literal[tuple(SIZES)] = "base", length: int = 512,
                steps: int = 1_000_000) -> Experiment:
     """256 rows of 512 tokens (the authors trained nine tenths of the steps at 128)."""
     shape = {"length": 512, **SIZES[size], "vocab": 30_592}  # 30,522 rounded up to 128

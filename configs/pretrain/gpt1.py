@@ -1,5 +1,7 @@
 """GPT-1 on your own text, with the recipe of Radford 2018 §4.1."""
 
+from typing import Literal
+
 from transformer.data.corpus import Holdout
 from transformer.data.pieces import Pieces
 from transformer.data.chunks import Chunks
@@ -12,7 +14,8 @@ from transformer.training.schedule import GPT1Cosine
 from transformer.zoo.gpt1 import SIZES, gpt1
 
 
-def experiment(path: str = "data/*.txt", size: str = "base", steps: int = 3_000_000) -> Experiment:
+def experiment(path: str = "data/*.txt", size: Literal[tuple(SIZES)] = "base",
+               steps: int = 3_000_000) -> Experiment:
     """Batches of 64 rows of 512 tokens; 100 epochs of the authors' corpus are some 3M updates."""
     shape = {"length": 512, **SIZES[size], "vocab": 40_576}  # 40,478 rounded up to 128
     return Experiment(

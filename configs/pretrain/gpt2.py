@@ -1,5 +1,7 @@
 """GPT-2 on your own text. Sizes are Radford 2019, Table 2; the recipe of its reproductions."""
 
+from typing import Literal
+
 from transformer.data.corpus import Holdout
 from transformer.data.pieces import Pieces
 from transformer.data.chunks import Chunks
@@ -17,8 +19,8 @@ from transformer.zoo.gpt2 import SIZES, gpt2
 RATES = {"tiny": 1e-3, "small": 6e-4, "medium": 3e-4, "large": 2.5e-4, "xl": 2e-4}
 
 
-def experiment(path: str = "data/*.txt", size: str = "small", steps: int = 100_000,
-               batch: int = 512, tokenizer: str | None = None) -> Experiment:
+def experiment(path: str = "data/*.txt", size: Literal[tuple(SIZES)] = "small",
+               steps: int = 100_000, batch: int = 512, tokenizer: str | None = None) -> Experiment:
     """Batches of 512 rows of 1,024 tokens, as Radford 2019 §2.3.
 
     `tokenizer` is a directory that `python -m transformer tokenizer train` made; without one a

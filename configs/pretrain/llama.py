@@ -1,5 +1,7 @@
 """LLaMA on your own text, with the recipe of Touvron 2023 §2.3."""
 
+from typing import Literal
+
 from transformer.data.corpus import Holdout
 from transformer.data.pieces import Pieces
 from transformer.data.chunks import Chunks
@@ -15,7 +17,8 @@ from transformer.zoo.llama import SIZES, llama
 RATES = {"tiny": 1e-3, "7b": 3e-4, "13b": 3e-4, "33b": 1.5e-4, "65b": 1.5e-4}  # Table 2
 
 
-def experiment(path: str = "data/*.txt", size: str = "7b", steps: int = 250_000) -> Experiment:
+def experiment(path: str = "data/*.txt", size: Literal[tuple(SIZES)] = "7b",
+               steps: int = 250_000) -> Experiment:
     """4M tokens a batch in rows of 2,048 tokens, parameters split over all devices."""
     peak = RATES[size]
     return Experiment(

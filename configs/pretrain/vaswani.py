@@ -14,13 +14,17 @@ from transformer.zoo.vaswani import SIZES, vaswani
 
 def experiment(path: str = "data/train.tsv", validation: str = "data/valid.tsv",
                size: str = "base", steps: int = 100_000) -> Experiment:
-    """Some 25,000 source and target tokens a batch; Adam 0.9/0.98, Noam, label smoothing 0.1."""
+    """Some 25,000 source and target tokens a batch; Adam 0.9/0.98, Noam, label smoothing 0.1.
+
+    Args:
+      path, validation: tab-separated pairs. The first line names the columns, `source` and `target`
+        among them; a file without such a line is refused, as its first pair would be lost.
+    """
     shape = {**SIZES[size], "vocab": 37_120}  # 37,000 rounded up to 128
     return Experiment(
         model=vaswani(**shape),
         tokenizer=Pieces(vocab=37_000),
-        data=Table(path=path, fields=("source", "target")),
-        validation=Table(path=validation, fields=("source", "target")),
+        data=Table(path=path), validation=Table(path=validation),
         task=Translation(),
         rows=Padded(length=128, source_length=128),
         objective=SequenceToSequence(smoothing=0.1, spread="others"),

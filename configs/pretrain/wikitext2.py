@@ -1,5 +1,7 @@
 """WikiText-2 on a CPU: a GPT by word-level perplexity, or a BERT by masked accuracy."""
 
+from typing import Literal
+
 from transformer.data.chunks import Chunks
 from transformer.data.packing import Packed
 from transformer.data.pieces import Pieces
@@ -16,7 +18,8 @@ VOCAB = 8192
 SHAPE = dict(width=256, depth=4, heads=4, vocab=VOCAB, length=128, dropout=0.1)
 
 
-def experiment(folder: str, model: str = "gpt", steps: int | None = None) -> Experiment:
+def experiment(folder: str, model: Literal["gpt", "bert"] = "gpt",
+               steps: int | None = None) -> Experiment:
     """`folder` holds wiki.train.tokens*, wiki.valid.tokens* and wiki.test.tokens*, .xz or not.
 
     model: "gpt" reads the running text; "bert" one paragraph at a time, as `fill` does later.
@@ -26,7 +29,7 @@ def experiment(folder: str, model: str = "gpt", steps: int | None = None) -> Exp
 
 def gpt(folder: str, steps: int | None) -> Experiment:
     """Rows of the running text, 4,096 tokens a step."""
-    steps = steps or 2000
+    steps = steps or 1500
     return Experiment(
         model=gpt2(**SHAPE), objective=NextToken(), **splits(folder, "file"),
         rows=Chunks(length=128, cross_documents=True), **recipe(steps, warmup=200),
@@ -35,7 +38,7 @@ def gpt(folder: str, steps: int | None) -> Experiment:
 
 def masked(folder: str, steps: int | None) -> Experiment:
     """Paragraphs packed side by side, 4,096 tokens a step."""
-    steps = steps or 5000
+    steps = steps or 2500
     return Experiment(
         model=bert(**SHAPE, outputs=(MASKED,), pooler=False), objective=MaskedLM(),
         **splits(folder, "line"), rows=Packed(length=128, opening="cls"),

@@ -10,12 +10,15 @@ import time
 import numpy as np
 import pytest
 
-from transformer.data import encode as encode_module
+from transformer.data import decode as decode_module, encode as encode_module
 from transformer.data import reading, shards, writer as writer_module
 from transformer.data.corpus import Holdout, open_corpus
 from transformer.data.encode import encode
+from transformer.data.hugging_face import HuggingFace
+from transformer.data.pieces import Pieces
 from transformer.data.place import cache_root
 from transformer.data.source import Jsonl, Text
+from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
 from transformer.spec import from_json
 
@@ -147,6 +150,69 @@ def test_a_cut_at_the_end_of_a_document_cuts_none(data, tmp_path):
     first, second = corpus.view(0, cut), corpus.view(cut, len(corpus))
     assert len(first.spans()[0]) == 10 and len(second.spans()[0]) == len(TEXTS) - 10
     assert first.bytes == sum(len(text.encode()) for text in TEXTS[:10])
+
+
+LONG = "Ünïcode: 你好吗 世界\nand  words , don't\u2028𝒳 break\n\n cut " * 30
+
+
+def byte_fallback():
+    """LLaMA's decoder, which turns a whole run of bytes into U+FFFD where one of them is broken."""
+    tokenizers = pytest.importorskip("tokenizers")
+    from tokenizers import decoders, models, pre_tokenizers
+    pieces = [("<unk>", 0.0), ("\u2581", -2.0), *((letter, -4.0) for letter in "abcdeorsw")]
+    pieces += [(f"<0x{byte:02X}>", -9.0) for byte in range(256)]
+    model = tokenizers.Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=True))
+    model.pre_tokenizer = pre_tokenizers.Metaspace()
+    model.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Metaspace()])
+    return model
+
+
+def word_piece():
+    """BERT's decoder, which joins pieces with spaces."""
+    tokenizers = pytest.importorskip("tokenizers")
+    from tokenizers import decoders, models, pre_tokenizers
+    words = ["[UNK]", "and", "word", "##s", "break", "cut", ":", ",", "Ün", "##ïcode", "你好吗"]
+    model = tokenizers.Tokenizer(models.WordPiece({w: n for n, w in enumerate(words)},
+                                                  unk_token="[UNK]"))
+    model.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    model.decoder = decoders.WordPiece(cleanup=False)
+    return model
+
+
+def long_tokenizer(name, tmp_path):
+    if name == "Bytes":
+        return Bytes().train()
+    if name == "Pieces":
+        return Pieces(vocab=300, character_coverage=0.98).train([LONG])
+    {"word_piece": word_piece, "byte_fallback": byte_fallback}[name]().save(
+        str(tmp_path / "tokenizer.json"))
+    return HuggingFace(path=str(tmp_path)).train()
+
+
+@pytest.mark.parametrize("name", ["Bytes", "Pieces", "word_piece", "byte_fallback"])
+@pytest.mark.parametrize("block", [40, 41, 43, 97, 1 << 20])
+def test_text_in_blocks_adds_up_to_the_text(tmp_path, monkeypatch, name, block):
+    monkeypatch.setattr(decode_module, "BLOCK", block)
+    tokenizer, path = long_tokenizer(name, tmp_path), tmp_path / "a.jsonl"
+    texts = [LONG, "two words", " \n", LONG[7:] + "end"]
+    path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    corpus, asked = encode(Jsonl(path=str(path)), tokenizer, tmp_path), []
+    decode = type(tokenizer).decode
+
+    def noted(self, ids):
+        asked.append(len(ids))
+        return decode(self, ids)
+
+    documents = [tokenizer.decode(corpus.tokens[a:b]) for a, b in zip(*corpus.spans())]
+    view = corpus.view(300, len(corpus) - 20)
+    kept = [tokenizer.decode(corpus.tokens[a:b]) for a, b in zip(*view.spans())]
+    sides = [len(tokenizer.decode(ids).encode()) for ids in (corpus.tokens[:300],
+                                                             corpus.tokens[-20:])]
+    monkeypatch.setattr(type(tokenizer), "decode", noted)
+    assert view.bytes == corpus.bytes - sum(sides)
+    for part, held in ((corpus, documents), (view, kept)):
+        assert part.words() == sum(len(text.split()) + text.count("\n") for text in held)
+    assert max(asked) <= block + 32
 
 
 @pytest.mark.parametrize("fraction", [0, 1, 1.5, -0.1])
@@ -285,6 +351,28 @@ def test_verify_finds_every_flipped_bit(data, tmp_path, small, name):
     (corpus.directory / name).write_bytes(content)
     with pytest.raises(UserError, match=r"the bytes of shard \d+ were changed"):
         open_corpus(corpus.directory, Letters()).verify()
+
+
+@pytest.mark.parametrize("name", ["tokens.bin", "sizes.bin"])
+def test_a_shard_is_checked_when_it_is_first_read(data, tmp_path, small, name, monkeypatch):
+    from transformer.data.rows import Chunks, Packed
+    corpus = encode(data, Letters(), tmp_path)
+    content = bytearray((corpus.directory / name).read_bytes())
+    content[len(content) // 2] ^= 4
+    (corpus.directory / name).write_bytes(content)
+    corpus = open_corpus(corpus.directory, Letters())
+    for spec in (Chunks(length=64), Packed(length=64)):
+        rows = spec.build(open_corpus(corpus.directory, Letters()))
+        with pytest.raises(UserError, match=r"the bytes of shard \d+ were changed"):
+            for row in range(rows.count):
+                rows.example(row)
+    summed, check = [], shards.check_shard
+    monkeypatch.setattr(shards, "check_shard", lambda *a: (summed.append(a[2]), check(*a)))
+    first, edge = corpus.view(0, 500), corpus.meta["shards"][0]["tokens"]
+    for _ in range(3):
+        Chunks(length=64).build(first).example(0)
+        corpus.read(edge - 3, edge + 3)
+    assert summed == [0, 1]
 
 
 def test_tokens_beyond_two_to_the_31_are_reached(tmp_path):

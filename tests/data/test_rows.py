@@ -160,6 +160,18 @@ def test_a_row_has_a_length(kind):
         kind(length=0)
 
 
+@pytest.mark.parametrize("kind", [Packed, Padded])
+@pytest.mark.parametrize("length", [0, -3])
+def test_a_row_has_a_source_length(kind, length):
+    with pytest.raises(UserError, match=f"{kind.__name__}.source_length is {length}, but it must"):
+        kind(length=8, source_length=length)
+
+
+def test_a_row_has_room_behind_its_opening():
+    with pytest.raises(UserError, match="Packed.length is 1, but an opening needs at least 2"):
+        Packed(length=1, opening="cls")
+
+
 # epochs
 
 SPECS = [Chunks(length=8), Chunks(length=8, cross_documents=True), Packed(length=8),
@@ -248,6 +260,35 @@ def test_packed_pieces_share_the_token_between_them(corpus):
     found = collections.Counter(t for row in rows for t in targets(row))
     assert found == collections.Counter(t for d in documents_of(data) for t in d[1:])
     assert all(row["tokens"].shape == (11,) for row in rows)
+
+
+@pytest.mark.parametrize("opening", [None, "cls"])
+@pytest.mark.parametrize("lookahead", [0, 1])
+@pytest.mark.parametrize("length", [2, 3, 4, 8, 10, 30, 31, 40])
+def test_cut_documents_lose_and_double_nothing(corpus, length, lookahead, opening):
+    """Every token of a document is in one piece; with a lookahead it is predicted once."""
+    data = corpus(LENGTHS)
+    data.tokenizer.special = {**Numbers.special, "cls": 9}
+    rows = one_pass(Packed(length=length, opening=opening).build(data, lookahead))
+    first = 0 if opening else 1  # without an opening, nothing predicts the first token
+    if lookahead:
+        found = [t for row in rows for t in targets(row)]
+        wanted = [t for d in documents_of(data) for t in d[first:]]
+    else:
+        found = [t for row in rows for t in row["tokens"][row["segments"] > 0] if t != 9]
+        wanted = data.tokens
+    assert collections.Counter(found) == collections.Counter(np.asarray(wanted).tolist())
+
+
+def test_rows_with_an_opening_have_a_fingerprint_of_their_own(corpus):
+    """Pieces of documents were once cut with an overlap there: such plans and runs are others."""
+    from transformer.data.fingerprint import digest
+    from transformer.spec import to_json
+    data, spec = corpus(LENGTHS), Packed(length=8, opening="cls")
+    data.tokenizer.special = {**Numbers.special, "cls": 9}
+    assert spec.build(data, 1).fingerprint != digest([to_json(spec), data.fingerprint, 1])
+    spec = Packed(length=8)
+    assert spec.build(data, 1).fingerprint == digest([to_json(spec), data.fingerprint, 1])
 
 
 @pytest.mark.parametrize("measures", [1, 2])
@@ -513,6 +554,10 @@ def test_odd_mixtures_are_refused(corpus):
     for fields, message in (
             (dict(parts=(part,), weights=(1.0, 2.0)), "1 parts and 2 weights"),
             (dict(parts=(part, part), weights=(1.0, 0.0)), "no share may be below"),
+            (dict(parts=(part, part), weights=(0.0, 0.0)), "no share may be below"),
+            (dict(parts=(part, part), weights=(-1.0, -1.0)), "no share may be below"),
+            (dict(parts=(part, part), weights=(1.0, float("nan"))), "no share may be below"),
+            (dict(parts=(part, part), weights=(float("inf"),) * 2), "no share may be below"),
             (dict(parts=(part, Chunks(length=9)), weights=(1.0, 1.0)), "one common length"),
             (dict(parts=(Padded(length=8, buckets=(4,)), part), weights=(1.0, 1.0)), "no buckets")):
         with pytest.raises(UserError, match=message):

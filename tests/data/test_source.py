@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tracemalloc
 import types
 
 import pytest
@@ -76,6 +77,19 @@ def test_a_folder_gives_only_files_of_the_format(write, tmp_path):
     write('{"text": "a"}\n', "set/a.jsonl")
     write("not json", "set/README.md")
     assert list(Jsonl(path=str(tmp_path / "set")).texts()) == ["a"]
+
+
+@pytest.mark.parametrize("kind, name, content", [
+    (Jsonl, "a.jsonl", '{"text": "a\\u0000b", "label": "1"}\n\n{"text": "é", "label": "2"}'),
+    (Table, "a.csv", 'text,label\n"a\0b",1\n\né,2'),
+    (Table, "a.tsv", "text\tlabel\na\0b\t1\n\né\t2")])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_records_are_the_same_with_marks_windows_ends_and_nul(write, kind, name, content, end,
+                                                              mark):
+    path = write(mark + content.replace("\n", end), name)
+    assert without_place(kind(path=path).records()) == [
+        {"text": "a\0b", "label": "1"}, {"text": "é", "label": "2"}]
 
 
 def test_records_keep_all_fields_and_say_where_they_come_from(write):
@@ -190,6 +204,8 @@ MALFORMED = {
     "no text": (jsonl('{"text": "a"}\n{"text": null}\n'), "a.jsonl:2: field 'text' is not a text"),
     "surrogate": (jsonl('{"text": "a"}\n{"text": "\\ud800"}\n'), "a.jsonl:2: not readable as JSON"),
     "deep": (jsonl('{"text": "a"}\n' + "[" * 200_000), "a.jsonl:2: not readable as JSON"),
+    "double key": (jsonl('{"text": "a"}\n{"text": "b", "n": [{"x": 1, "x": 2}]}\n'),
+                   "a.jsonl:2: not readable as JSON (the key 'x' is there twice)"),
     "columns": (table("text,label\na,b\nc\n"), "a.csv:3: 1 columns instead of 2"),
     "open quote": (table('text,label\na,b\n"c,d\n'), "a.csv:3: broken quotes"),
     "closed quote": (table('text,label\na,b\n"c"d,e\n'), "a.csv:3: broken quotes"),
@@ -217,7 +233,7 @@ def test_malformed_data_is_refused_with_its_place(write, case, monkeypatch):
 
 
 SKIPPABLE = ["utf-8", "long line", "not json", "not an object", "no field", "no text", "surrogate",
-             "deep", "columns", "open quote", "closed quote"]
+             "deep", "double key", "columns", "open quote", "closed quote"]
 
 
 @pytest.mark.parametrize("case", SKIPPABLE)
@@ -240,6 +256,89 @@ def test_lines_after_a_skipped_one_keep_their_numbers(write, capsys):
 def test_nothing_but_bad_lines_is_an_error(write, capsys):
     with pytest.raises(UserError, match="nothing in it but blank or skipped lines"):
         list(Jsonl(path=write("x\ny\n", "a.jsonl"), on_bad_line="skip").texts())
+
+
+@pytest.mark.parametrize("first, message", [
+    (b"te\xffxt,label", "a.csv:1:3: byte 0xff is not UTF-8"),
+    (b"text,label" + b"x" * 100, "a.csv:1: the line is longer"),
+    (b'"text"x,label', "a.csv:1: broken quotes")])
+def test_a_header_is_never_skipped(write, first, message):
+    path = write(first + b"\na,b\nc,d\n", "a.csv")
+    with pytest.raises(UserError) as error:
+        list(Table(path=path, on_bad_line="skip", line_limit=50).records())
+    assert message in str(error.value) and "the header is never skipped" in str(error.value)
+
+
+def test_columns_of_one_name_are_refused(tmp_path):
+    with pytest.raises(UserError, match="Table.fields names 'a' twice"):
+        Table(path="a.csv", header=False, fields=("a", "b", "a"))
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+    columns = [pyarrow.array(["x"]), pyarrow.array(["y"])]
+    parquet.write_table(pyarrow.table(columns, names=["text", "text"]), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match="a.parquet: two columns are called 'text'"):
+        list(Parquet(path=str(tmp_path / "a.parquet")).records())
+
+
+def test_a_parquet_file_damaged_anywhere_is_refused_or_read(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+    path, refused = tmp_path / "a.parquet", 0
+    parquet.write_table(pyarrow.table({"text": [f"text {n}" for n in range(99)]}), path)
+    sound = path.read_bytes()
+    for place in range(0, len(sound), 7):
+        path.write_bytes(sound[:place] + bytes([sound[place] ^ 0xff]) + sound[place + 1:])
+        try:
+            list(Parquet(path=str(path)).records())
+        except UserError as error:
+            refused += 1
+            assert str(error).startswith(f"{path}: ") and "\n" not in str(error)
+    assert refused > 20
+
+
+def test_a_limit_beyond_the_machine_is_no_limit(write):
+    path = write("text,label\na,b\n", "a.csv")
+    assert list(Table(path=path, line_limit=10**20).texts()) == ["a"]
+
+
+def test_a_name_too_long_for_the_system_is_refused():
+    with pytest.raises(UserError, match="a: cannot be read .*; check the name and who may read it"):
+        Text(path="a" * 300).files()
+
+
+def test_files_that_may_not_be_read_are_refused(write, tmp_path, monkeypatch):
+    """As for a user who may not: the tests may run as root, who may do everything."""
+    path = pathlib.Path(write("text\n", "texts/closed.txt"))
+
+    def denied(self, *_, **__):
+        if self.name == "closed.txt":
+            raise PermissionError(13, "Permission denied", str(self))
+        return original(self)
+
+    for name, ask in (("stat", lambda: Text(path=str(path)).files()),
+                      ("stat", lambda: Text(path=str(path.parent)).files()),
+                      ("open", lambda: Text(path=str(path)).fingerprint())):
+        original = getattr(pathlib.Path, name)
+        with monkeypatch.context() as patch:
+            patch.setattr(pathlib.Path, name, denied)
+            with pytest.raises(UserError, match="closed.txt: cannot be read .Permission denied.*;"):
+                ask()
+
+
+def test_a_folder_that_may_not_be_listed_is_refused(write, tmp_path, monkeypatch):
+    write("a\n", "texts/a.txt")
+    write("b\n", "texts/closed/b.txt")
+    write("c\n", "texts/.hidden/c.txt")
+    scandir = os.scandir
+
+    def denied(place):
+        if str(place).endswith(("closed", ".hidden")):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", denied)
+    with pytest.raises(UserError, match="texts/closed: cannot be read .Permission denied"):
+        Text(path=str(tmp_path / "texts")).files()
 
 
 def test_columns_without_names_are_refused():
@@ -272,7 +371,35 @@ def test_memory_stays_bounded_on_a_huge_line(tmp_path, mode, outcome):
         assert "['a', 'b']" in done.stdout
 
 
+@pytest.mark.parametrize("begin, line, message", [
+    ('text,label\n"', "x" * (1 << 20), "a.csv:2: the line is longer"),
+    ('text,label\n"', "word\n" * (1 << 18), "a.csv:2: broken quotes")])
+def test_memory_stays_bounded_on_an_open_quote(tmp_path, begin, line, message):
+    path = tmp_path / "a.csv"
+    with path.open("w") as stream:
+        stream.write(begin)
+        for _ in range(100):
+            stream.write(line)
+    tracemalloc.start()
+    with pytest.raises(UserError, match=message):
+        list(Table(path=str(path), line_limit=1_000_000).texts())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 32 << 20
+
+
 # fingerprints
+
+def test_a_fingerprint_follows_what_decides_the_reading(write):
+    content = "a,b\tc\n1,2\t3\n"
+    comma, tab = (Table(path=write(content, f"x.{kind}")) for kind in ("csv", "tsv"))
+    assert without_place(comma.records()) != without_place(tab.records())
+    assert comma.fingerprint() != tab.fingerprint()
+    packed = gzip.compress(content.encode())
+    plain, opened = (Text(path=write(packed, name)) for name in ("a.txt", "a.txt.gz"))
+    assert plain.fingerprint() != opened.fingerprint()
+    assert Table(path=write(content, "other.csv")).fingerprint() == comma.fingerprint()
+
 
 def test_a_fingerprint_follows_content_and_fields_only(write, tmp_path):
     first = Text(path=write("some text\n", "a/x.txt")).fingerprint()
@@ -306,3 +433,40 @@ def test_specs_round_trip():
     from transformer.spec import from_json, to_json
     for spec in (Text(path="a"), Table(path="b", fields=("x", "y")), Hub(name="c")):
         assert from_json(json.loads(json.dumps(to_json(spec)))) == spec
+
+
+# readers of lines and pairs
+
+@pytest.mark.parametrize("content", [
+    "a\u2028b\n\x0c c\x85d\n\ne\rf", "\ufeffa\u2028b\r\n\x0c c\x85d\r\n\r\ne\rf\r\n"])
+def test_the_lines_of_a_verb_are_the_lines_of_its_file(write, content):
+    from transformer.verbs.lines import read_lines
+    texts = read_lines(pathlib.Path(write(content)))
+    assert texts == ["a\u2028b", "\x0c c\x85d", "", "e\rf"]
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"good\nbad \xff", "data.txt:2:5: byte 0xff is not UTF-8; convert the file to UTF-8$"),
+    (b"", "data.txt is empty; give one text on each line")])
+def test_a_verb_refuses_what_is_no_text(write, content, message):
+    from transformer.verbs.lines import read_lines
+    with pytest.raises(UserError, match=message):
+        read_lines(pathlib.Path(write(content)))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_lines(pathlib.Path("/nowhere/at all"))
+
+
+@pytest.mark.parametrize("header, outcome", [
+    ("source\ttarget\n", ["ein Haus", "zwei"]),
+    ("", "no field 'source'; it has a house, ein Haus")])
+def test_no_pair_is_taken_for_a_header(write, header, outcome):
+    pytest.importorskip("jax")
+    from configs.pretrain.vaswani import experiment
+    from transformer.tasks.task import text
+    path = write(f"{header}a house\tein Haus\ntwo\tzwei\n", "a.tsv")
+    source = experiment(path=path, validation=path).data
+    if header:
+        assert [text(record, "target") for record in source.records()] == outcome
+    else:
+        with pytest.raises(UserError, match=f"a.tsv:2: {outcome}"):
+            [text(record, "source") for record in source.records()]

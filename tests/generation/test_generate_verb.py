@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 
 import transformer
+from transformer.data.packing import Packed
 from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
 from transformer.nn.door import unstack
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.tasks.language_modelling import LanguageModelling
 from transformer.tasks.rewriting import Rewriting, Together
 from transformer.verbs.generate import command
 from transformer.zoo.gpt2 import gpt2
@@ -23,7 +25,8 @@ def checkpoint(monkeypatch, build):
     def checkpoint(spec, task=None, name="logits"):
         tokenizer = Bytes().train([])
         small = build(spec(tokenizer.size))
-        experiment = SimpleNamespace(task=task, objective=SequenceToSequence(), run=None)
+        experiment = SimpleNamespace(task=task, objective=SequenceToSequence(), run=None,
+                                     rows=Packed(length=48))
         loaded = SimpleNamespace(model=small.model, tokenizer=tokenizer, experiment=experiment,
                                  decoding_params=unstack(small.params), path="runs/tiny")
         monkeypatch.setattr(transformer, "load", lambda path: loaded, raising=False)
@@ -106,6 +109,20 @@ def test_a_decoder_trained_to_rewrite_gets_its_special_pieces(checkpoint):
     assert prompt.tokens == want
 
 
+@pytest.mark.parametrize(("task", "opening", "piece"), [
+    (None, "bos", "bos"), (LanguageModelling(), "bos", "bos"),
+    (LanguageModelling(first="cls"), None, "cls")])
+def test_plain_text_begins_with_what_its_training_rows_began_with(checkpoint, task, opening, piece):
+    from transformer.verbs.prompts import continuation, prompt_of
+
+    loaded = checkpoint(decoder, task)
+    loaded.experiment.rows = Packed(length=48, opening=opening)
+    encode, special = loaded.tokenizer.encode, loaded.tokenizer.special
+    prompt = prompt_of(loaded, "ab", "prompt 1")
+    assert prompt.tokens == [special[piece], *encode("ab")] and prompt.shown == "ab"
+    assert continuation(loaded, prompt, encode(" cd")) == " cd"
+
+
 def test_new_tokens_fill_the_context_by_default(checkpoint, capsys, tmp_path):
     checkpoint(decoder).tokenizer.special.pop("eos")  # nothing stops it
     out = tmp_path / "out.json"
@@ -119,7 +136,10 @@ def test_new_tokens_fill_the_context_by_default(checkpoint, capsys, tmp_path):
     (["--prompt=ab", "--tokens=47"], "at most 46 new"),
     (["--prompt=ab", "--tokens=0"], "at least 1"),
     (["--prompt=ab", "--top-p=2"], "top_p"),
+    (["--prompt=ab", "--temperature=0", "--top-p=2"], "top_p"),
+    (["--prompt=ab", "--temperature=-1"], "temperature"),
     (["--prompt=ab", "--samples=0"], "--samples"),
+    (["--prompt=ab", "--seed=99999999999999999999"], "--seed"),
     (["--prompt=ab", "--samples=2", "--stream"], "--stream"),
     (["--prompts=missing.txt"], "missing.txt"),
 ])

@@ -22,7 +22,8 @@ def test_labels_by_name_or_index(tokenizer, label, index):
     assert row["labels"] == index and row["labels"].dtype == np.int32
 
 
-@pytest.mark.parametrize("label", [-1, 2, -100, "ugly", None, 0.5, True, "", "2"])
+@pytest.mark.parametrize("label", [-1, 2, -100, "ugly", None, 0.5, True, "", "2",
+                                   pytest.param(10**400, id="huge")])
 def test_labels_out_of_range_are_refused_with_their_place(tokenizer, label):
     with pytest.raises(UserError, match="^data.jsonl:7: label "):
         MOOD.example({"text": "ab", "label": label, "where": "data.jsonl:7"}, tokenizer, 10)
@@ -93,7 +94,8 @@ def test_similarity_is_laid_out_in_both_orders(tokenizer, shown):
     assert cut["tokens"].shape == (2, 12)
 
 
-@pytest.mark.parametrize("score", [-1, 5.1, "high", None])
+@pytest.mark.parametrize("score", [-1, 5.1, "high", None, pytest.param(10**400, id="huge"),
+                                   pytest.param(-10**400, id="low")])
 def test_scores_out_of_range_are_refused(tokenizer, score):
     record = {"first": "ab", "second": "cd", "score": score, "where": "f:9"}
     with pytest.raises(UserError, match="^f:9: score"):
@@ -125,7 +127,8 @@ def test_choices_are_rows_of_one_width(tokenizer, shown):
 
 
 @pytest.mark.parametrize("change, message", [
-    ({"label": 3}, "label is 3"), ({"label": -1}, "label is -1"), ({"label": 1.5}, "whole number"),
+    ({"label": 3}, "label is 3"), ({"label": 10**400}, "label is 10{39}, but it must lie"),
+    ({"label": -1}, "label is -1"), ({"label": 1.5}, "whole number"),
     ({"choices": ["a", "b"]}, "2 choices"), ({"choices": []}, "list of texts")])
 def test_bad_choices_are_refused_with_their_place(tokenizer, change, message):
     with pytest.raises(UserError, match=f"^f:3: .*{message}"):

@@ -1,7 +1,5 @@
 """Tasks whose answer is text: translation, summarisation, and plain language modelling."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -81,11 +79,3 @@ def test_documents_between_their_ends(tokenizer, shown):
     assert shown(framed["tokens"]) == ["<cls>", "ab", " cd", "<sep>"]
     with pytest.raises(UserError, match="f:8: 3 tokens, but rows hold 2"):
         LanguageModelling().example(record, tokenizer, 2)
-
-
-def test_what_a_loss_means():
-    nats = 100 * math.log(4)
-    found = LanguageModelling().summary(nats, 100, size=50, words=25)
-    assert found == pytest.approx({"loss": math.log(4), "perplexity": 4, "bits_per_byte": 4,
-                                   "word_perplexity": 256})
-    assert set(LanguageModelling().summary(nats, 100)) == {"loss", "perplexity"}

@@ -1,13 +1,14 @@
 """The loop by itself: what it evaluates, saves, counts and tells, with a step that only counts."""
 
 import contextlib
+import math
 
 import jax.numpy as jnp
 import pytest
 
 from transformer.error import UserError
 from transformer.spec import Spec
-from transformer.training.experiment import Experiment
+from transformer.training.experiment import Experiment, lower_is_better
 from transformer.training.loop import Doors, Loop, fresh_counters
 from transformer.training.optimizer import AdamW
 from transformer.training.schedule import WarmupCosine
@@ -118,11 +119,11 @@ def test_checkpoints_come_when_due_and_carry_the_counters():
 
 
 def test_evaluations_decide_the_best():
-    made = experiment(evaluate_every=3, save_every=3, validation=Nothing())
+    made = experiment(evaluate_every=3, validation=Nothing())
     loop, checkpoints, log, _, _ = run(made, losses=[3.0, 2.0, 2.5, 4.0])
     assert steps_of(log, "validation_loss") == [3, 6, 9, 10]
-    assert {s: kept[2] for s, kept in checkpoints.saved.items()} == {3: 3.0, 6: 2.0, 9: 2.5,
-                                                                     10: 4.0}
+    # whatever was best so far is saved, also where no checkpoint is due
+    assert {s: kept[2] for s, kept in checkpoints.saved.items()} == {3: 3.0, 6: 2.0, 10: 4.0}
     assert loop.counters["best"] == 2.0 and loop.counters["stale"] == 2
 
 
@@ -133,10 +134,34 @@ def test_a_metric_that_is_no_loss_is_better_when_it_is_higher():
 
 
 def test_patience_ends_the_run_and_leaves_a_checkpoint_of_the_best():
-    made = experiment(evaluate_every=1, save_every=1, validation=Nothing(), patience=2)
+    made = experiment(evaluate_every=1, validation=Nothing(), patience=2)
     _, checkpoints, _, _, done = run(made, losses=[3.0, 2.0, 2.5, 2.5, 9.0])
-    assert done == 4 and max(checkpoints.saved) == 4
-    assert min(checkpoints.saved.values(), key=lambda kept: kept[2])[0] == 2
+    assert done == 4
+    assert {s: kept[2] for s, kept in checkpoints.saved.items()} == {1: 3.0, 2: 2.0, 4: 2.5}
+
+
+@pytest.mark.parametrize("metric", ["validation_loss", "validation_bits_per_byte",
+                                    "validation_word_perplexity"])
+def test_losses_and_their_kin_are_better_when_lower(metric):
+    assert lower_is_better(metric) and not lower_is_better("validation_accuracy")
+
+
+def test_a_loss_that_is_no_number_is_never_the_best():
+    made = experiment(evaluate_every=3, validation=Nothing())
+    loop, checkpoints, *_ = run(made, losses=[math.nan, 2.0, math.inf, 3.0])
+    assert loop.counters["best"] == 2.0 and loop.counters["stale"] == 2
+    assert {s: kept[2] for s, kept in checkpoints.saved.items()} == {6: 2.0, 10: 3.0}
+
+
+def test_an_unknown_deciding_metric_is_an_error_with_the_nearest():
+    made = experiment(evaluate_every=3, validation=Nothing(), best="validation_acuracy")
+    with pytest.raises(UserError, match="validation_acuracy.*did you mean validation_accuracy"):
+        run(made, losses=[1.0])
+
+
+def test_the_time_of_all_sessions_is_added_up():
+    _, checkpoints, *_ = run(experiment(), counters={**fresh_counters(), "seconds": 1000.0})
+    assert 1000 < checkpoints.saved[10][1]["seconds"] < 1060
 
 
 def test_a_signal_saves_the_step_it_came_in():
@@ -175,5 +200,5 @@ def test_bad_updates_are_told_counted_and_do_not_move_the_schedule():
 
 
 def test_too_many_bad_updates_in_a_row_end_the_run_unsaved():
-    with pytest.raises(UserError, match="step 5: 3 updates in a row were not finite"):
+    with pytest.raises(UserError, match="step 5: 3 updates in a row .* nothing is saved yet"):
         run(experiment(max_skipped=3), bad=(2, 3, 4))

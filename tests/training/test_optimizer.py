@@ -157,7 +157,6 @@ def test_frozen_gradients_do_not_count_in_the_norm():
     optimizer = SGD(learning_rate=Constant(peak=1.0), clip=1.0, freeze=("embedding",))
     gradients = tree(1)
     rest = np.sqrt(sum((g ** 2).sum() for p, g in gradients.items() if "embedding" not in p))
-    assert float(optimizer.gradient_norm(nested32(gradients))) == pytest.approx(rest, rel=1e-6)
     moved = run(optimizer, 1)[0]["final_norm/scale"] - tree(0)["final_norm/scale"]
     np.testing.assert_allclose(moved, -gradients["final_norm/scale"] / rest, rtol=1e-5, atol=1e-6)
 

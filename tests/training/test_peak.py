@@ -2,7 +2,7 @@
 
 import pytest
 
-from transformer.training.peak import peak_flops, utilisation
+from transformer.training.peak import peak_flops
 
 
 @pytest.mark.parametrize(("kind", "peak"), [
@@ -16,8 +16,4 @@ def test_known_devices(kind, peak):
 @pytest.mark.parametrize("kind", ["cpu", "", "NVIDIA L40", "NVIDIA A10", "NVIDIA H1000", "TPU v9",
                                   "My NVIDIA H100"])
 def test_unknown_devices(kind):
-    assert peak_flops(kind) is None and utilisation(1e12, kind, 1) is None
-
-
-def test_utilisation_is_over_all_devices():
-    assert utilisation(989.4e12, "NVIDIA H200", 2) == pytest.approx(0.5)
+    assert peak_flops(kind) is None

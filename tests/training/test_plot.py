@@ -59,6 +59,19 @@ def test_stages_are_found_below_the_directory(tmp_path):
         "two words/pretrain", "two words/finetune"}
 
 
+def test_runs_of_one_name_are_told_apart_by_their_paths(tmp_path):
+    paths = [str(run(tmp_path / name, 5)) for name in ("a/pretrain", "b/pretrain", "b/finetune")]
+    command([*paths, "--json", str(tmp_path / "o")])
+    assert list(json.loads((tmp_path / "o").read_text())) == [*paths[:2], "finetune"]
+
+
+@pytest.mark.parametrize("name", ["x.foo", "x"])
+def test_a_picture_of_a_kind_that_does_not_exist(tmp_path, name):
+    run(tmp_path, 5)
+    with pytest.raises(UserError, match=r"\.pdf, .*\.png"):
+        command([str(tmp_path), "--output", str(tmp_path / name)])
+
+
 def test_nothing_to_draw(tmp_path):
     with pytest.raises(UserError, match="no metrics.jsonl"):
         command([str(tmp_path)])

@@ -44,7 +44,7 @@ class _Chunks(Rows):
         start = corpus.start + row * self.spec.length
         stop = min(start + size, corpus.stop)
         tokens = np.full(size, self.pad, np.int32)
-        tokens[:stop - start] = corpus.tokens[start:stop]
+        tokens[:stop - start] = corpus.read(start, stop)
         segments = np.zeros(size, np.int32)
         if self.spec.cross_documents:
             segments[:stop - start] = 1

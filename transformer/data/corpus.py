@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import bisect
 import copy
 import functools
+import itertools
 import pathlib
 
 import numpy as np
 
 from transformer.data import shards
+from transformer.data.decode import blocks, words
 from transformer.data.fingerprint import digest
 from transformer.error import UserError
 from transformer.spec import Spec
@@ -40,7 +43,8 @@ class Corpus:
     """A range of the tokens of an encoded corpus, with the documents in it. Nothing is copied.
 
     Attributes:
-      tokens: [all tokens of the corpus] ids, memory-mapped. Rows address it absolutely.
+      tokens: [all tokens of the corpus] ids, memory-mapped. Rows address them absolutely, through
+        `read`.
       ends: int64 [all documents], the token after the last of each.
       start, stop: the range of tokens that this view has; a document cut by it keeps its piece.
     """
@@ -51,6 +55,8 @@ class Corpus:
         self.ends = _map(directory / shards.FILES["ends"], np.dtype("<i8"))
         self._sizes = _map(directory / shards.FILES["sizes"], np.dtype("<i8"))
         self.start, self.stop = 0, len(self.tokens)
+        self._shards = list(itertools.accumulate(shard["tokens"] for shard in meta["shards"]))
+        self._sound = set()  # shards that had their checksum when they were first read
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -63,6 +69,19 @@ class Corpus:
         view.start, view.stop = self.start + start, self.start + stop
         view.__dict__.pop("bytes", None)
         return view
+
+    def read(self, start: int, stop: int) -> np.ndarray:
+        """`tokens[start:stop]`, the shards they lie in checked when they are first read.
+
+        Raises:
+          UserError: names the shard that was changed.
+        """
+        first = bisect.bisect_right(self._shards, start)
+        for number in range(first, bisect.bisect_left(self._shards, stop) + 1):
+            if number not in self._sound:
+                shards.check_if_small(self.directory, self.meta, number)
+                self._sound.add(number)
+        return self.tokens[start:stop]
 
     def split(self, holdout: Holdout) -> tuple[Corpus, Corpus]:
         """(training, validation): the validation part is the last fraction of the tokens."""
@@ -84,6 +103,10 @@ class Corpus:
         total -= self._decoded(begin, self.start) + self._decoded(self.stop, int(self.ends[last]))
         return total
 
+    def words(self) -> int:
+        """Words of the text in view, as str.split finds them, and its ends of lines."""
+        return sum(words(blocks(self._text, start, end)) for start, end in zip(*self.spans()))
+
     @property
     def fingerprint(self) -> str:
         """Hex sha256 of what the tokens are, wherever they lie."""
@@ -104,7 +127,10 @@ class Corpus:
         return int(held[0]), int(held[1])
 
     def _decoded(self, start: int, stop: int) -> int:
-        return len(self.tokenizer.decode(self.tokens[start:stop].tolist()).encode())
+        return sum(len(text.encode()) for text in blocks(self._text, start, stop))
+
+    def _text(self, start: int, stop: int) -> str:
+        return self.tokenizer.decode(self.read(start, stop).tolist())
 
 
 def open_corpus(directory: pathlib.Path, tokenizer) -> Corpus:

@@ -17,6 +17,8 @@ from transformer.data.fingerprint import digest
 from transformer.data.rowset import Example
 from transformer.error import UserError
 
+CUT = 2  # how documents with an opening are cut; another way needs another number
+
 
 def side(name: str) -> int:
     """1 for an array of the source side, else 0: the column of `sizes` that it belongs to."""
@@ -28,7 +30,7 @@ def items_of(data: Corpus | Sequence[Mapping], tokenizer, cut: tuple[int, int] |
     """The items of a corpus or of a sequence of examples.
 
     Args:
-      cut: (length, lookahead): documents longer than both are cut every `length` tokens.
+      cut: (length, lookahead): documents longer than their sum are cut into pieces.
       opening: special piece that begins every document, or every piece of a cut one.
 
     Raises:
@@ -43,7 +45,11 @@ def items_of(data: Corpus | Sequence[Mapping], tokenizer, cut: tuple[int, int] |
 
 
 class Documents:
-    """The documents of a corpus, whole or cut into pieces that overlap by the lookahead."""
+    """The documents of a corpus, whole or cut into pieces.
+
+    Pieces overlap by the lookahead, so that the first token of a piece is predicted by the piece
+    before. With an opening, it is the opening that predicts it, and pieces share nothing.
+    """
 
     aligned = frozenset()
     largest_spans = 0
@@ -51,18 +57,19 @@ class Documents:
     def __init__(self, corpus: Corpus, cut: tuple[int, int] | None, opening: str | None = None):
         starts, ends = corpus.spans()
         self._opening = np.array(_special(corpus.tokenizer, opening), np.int32)
-        cut = cut and (cut[0] - len(self._opening), cut[1])
+        self.fingerprint = corpus.fingerprint
+        if cut and opening:
+            cut, self.fingerprint = (sum(cut) - 1, 0), digest([corpus.fingerprint, CUT])
         self._corpus, self._starts, self._ends = corpus, *_cut(starts, ends, cut)
         lengths = self._ends - self._starts + len(self._opening)
         self.sizes = np.stack([lengths, np.zeros_like(lengths)], 1)
-        self.fingerprint, self.tokenizer = corpus.fingerprint, corpus.tokenizer
-        self.directory = corpus.directory
+        self.tokenizer, self.directory = corpus.tokenizer, corpus.directory
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def __getitem__(self, n: int) -> Example:
-        tokens = self._corpus.tokens[self._starts[n]:self._ends[n]]
+        tokens = self._corpus.read(self._starts[n], self._ends[n])
         return {"tokens": np.concatenate([self._opening, tokens.astype(np.int32)])}
 
     def name(self, n: int) -> str:
@@ -81,11 +88,11 @@ def _special(tokenizer, name: str | None) -> list[int]:
 def _cut(starts: np.ndarray, ends: np.ndarray, cut) -> tuple[np.ndarray, np.ndarray]:
     if cut is None:
         return starts, ends
-    length, lookahead = cut
-    counts = np.maximum(-(-(ends - starts - lookahead) // length), 1)
+    length, overlap = cut
+    counts = np.maximum(-(-(ends - starts - overlap) // length), 1)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     begins = np.repeat(starts, counts) + within * length
-    return begins, np.minimum(begins + length + lookahead, np.repeat(ends, counts))
+    return begins, np.minimum(begins + length + overlap, np.repeat(ends, counts))
 
 
 class Examples:

@@ -19,16 +19,20 @@ COMPRESSED = {".gz": gzip.open, ".xz": lzma.open}
 
 
 class BadLines:
-    """What happens to a line that cannot be used: "refuse" raises UserError, "skip" counts it."""
+    """What happens to a line that cannot be used: "refuse" raises UserError, "skip" counts it.
 
-    def __init__(self, mode: str):
-        self.mode, self.count, self.first = mode, 0, ""
+    optional: whether whoever reads could ask for the other mode.
+    """
+
+    def __init__(self, mode: str, optional: bool = True):
+        self.mode, self.count, self.first, self.last = mode, 0, "", ""
+        self._hint = " (or pass over such lines: on_bad_line=skip)" if optional else ""
 
     def report(self, message: str) -> None:
         if self.mode == "refuse":
-            raise UserError(f"{message} (or pass over such lines: on_bad_line=skip)")
+            raise UserError(message + self._hint)
         self.count += 1
-        self.first = self.first or message
+        self.first, self.last = self.first or message, message
 
     def summary(self) -> None:
         if self.count:
@@ -47,26 +51,44 @@ def files(path: str, suffixes: tuple[str, ...] = ()) -> list[pathlib.Path]:
     In a folder, hidden files and (where `suffixes` are given) other suffixes are passed over.
 
     Raises:
-      UserError: nothing is there, or the one file named is empty.
+      UserError: nothing is there, it may not be read, or the one file named is empty.
     """
-    place = pathlib.Path(os.path.expanduser(path))
+    try:
+        return _files(pathlib.Path(os.path.expanduser(path)), path, suffixes)
+    except OSError as error:  # no access to a folder, or a name longer than names may be
+        raise unreadable(error, path) from None
+
+
+def _files(place: pathlib.Path, path: str, suffixes: tuple[str, ...]) -> list[pathlib.Path]:
     if place.is_file():
         if not place.stat().st_size:
             raise UserError(f"{path}: the file is empty")
         return [place]
     if place.is_dir():
-        inside = [f for f in place.rglob("*") if not _hidden(f.relative_to(place))]
-        found = [f for f in inside if f.is_file() and (not suffixes or suffix(f) in suffixes)]
+        found = [f for f in _below(place) if not suffixes or suffix(f) in suffixes]
     else:
         matches = glob.glob(str(place), recursive=True) if glob.has_magic(path) else []
-        found = [f for f in map(pathlib.Path, matches) if f.is_file()]
+        found = map(pathlib.Path, matches)
+    found = [file for file in found if file.is_file()]
     if not found:
         raise UserError(f"{path}: {_absence(place, path, suffixes)}")
     return sorted(found, key=lambda file: file.as_posix())
 
 
-def _hidden(place: pathlib.Path) -> bool:
-    return any(part.startswith(".") for part in place.parts)
+def unreadable(error: OSError, path: str) -> UserError:
+    """The UserError of what the system does not let us read: the file it names, else `path`."""
+    return UserError(f"{error.filename or path}: cannot be read ({error.strerror or error}); "
+                     "check the name and who may read it")
+
+
+def _below(folder: pathlib.Path) -> Iterator[pathlib.Path]:
+    """What a folder holds that is not hidden; OSError for a folder that cannot be listed."""
+    def refuse(error: OSError):
+        raise error
+
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (pathlib.Path(root, name) for name in names if not name.startswith("."))
 
 
 def _absence(place: pathlib.Path, path: str, suffixes: tuple[str, ...]) -> str:
@@ -125,4 +147,4 @@ def _blocks(file: pathlib.Path) -> Iterator[bytes]:
     except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
         raise UserError(f"{file}: a damaged {file.suffix} file ({error})") from None
     except OSError as error:
-        raise UserError(f"{file}: cannot be read ({error.strerror or error})") from None
+        raise unreadable(error, str(file)) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,7 +32,7 @@ class Mixture(Spec):
         if len(self.parts) != len(self.weights) or not self.parts:
             raise UserError(f"Mixture has {len(self.parts)} parts and {len(self.weights)} weights, "
                             "but each part needs one weight")
-        if min(self.weights) * PERIOD < sum(self.weights):
+        if not 0 < sum(self.weights) <= min(self.weights) * PERIOD < math.inf:
             raise UserError(f"Mixture.weights are {self.weights}, but no share may be below "
                             f"1 in {PERIOD:,}")
         if len({part.length for part in self.parts}) > 1 or any(

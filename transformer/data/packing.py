@@ -16,6 +16,7 @@ from transformer.data.items import items_of, side
 from transformer.data.plan import FORMAT, best_fit, kept
 from transformer.data.rowset import Example, Rows, RowsSpec
 from transformer.error import UserError
+from transformer.spec import Count
 
 IN_ORDER = -1  # the epoch of evaluation, whose documents are not shuffled
 SMALL = 1 << 13  # pieces; a plan of fewer is made again faster than it is worth a file
@@ -28,12 +29,17 @@ class Packed(RowsSpec):
     (`source_tokens`) are packed by both lengths; `segments` and `source_segments` then agree.
 
     Attributes:
-      opening: special piece before each document of a corpus, such as "cls"; its end is eos.
+      opening: special piece before each document or piece of one, such as "cls"; its end is eos.
       source_length: S, tokens of the source side of a row; None is `length`. Unused by a corpus.
     """
 
     opening: str | None = None
-    source_length: int | None = None
+    source_length: Count | None = None
+
+    def check(self) -> None:
+        super().check()
+        if self.opening and self.length < 2:
+            raise UserError(f"Packed.length is {self.length}, but an opening needs at least 2")
 
     def build(self, data: Corpus | Sequence[Example], lookahead: int = 0, tokenizer=None) -> Rows:
         """Rows of {tokens, segments, positions}, int32 [length + lookahead], and `source_*` [S].

@@ -14,6 +14,7 @@ from transformer.data.corpus import Corpus
 from transformer.data.items import items_of, side
 from transformer.data.rowset import Example, Rows, RowsSpec
 from transformer.error import UserError
+from transformer.spec import Count
 
 
 class Padded(RowsSpec):
@@ -29,7 +30,7 @@ class Padded(RowsSpec):
 
     buckets: tuple[int, ...] = ()
     opening: str | None = None
-    source_length: int | None = None
+    source_length: Count | None = None
     too_long: Literal["refuse", "truncate", "skip"] | None = None
 
     def check(self) -> None:
@@ -38,8 +39,6 @@ class Padded(RowsSpec):
         if list(widths) != sorted(set(widths)):
             raise UserError(f"Padded.buckets are {self.buckets}, but they must rise and be at most "
                             f"the length, {self.length}")
-        if self.source_length is not None and self.source_length < 1:
-            raise UserError(f"Padded.source_length is {self.source_length}, but must be at least 1")
 
     def build(self, data: Corpus | Sequence[Example], lookahead: int = 0, tokenizer=None) -> Rows:
         """Rows of the example's arrays, padded, with `segments` (and `source_segments`) added.

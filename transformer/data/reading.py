@@ -57,6 +57,12 @@ def cut(text: str, last: bool = True) -> Iterator[tuple[str, bool]]:
         yield text[start:], last
 
 
+def twice(names: Iterable[str]) -> str | None:
+    """The first name that was there before; None if all differ."""
+    seen = set()
+    return next((name for name in names if name in seen or seen.add(name)), None)
+
+
 def _text(record: dict, field: str) -> str:
     if field not in record:
         names = ", ".join(name for name in record if name != "where")

@@ -20,7 +20,7 @@ from transformer.error import UserError
 
 FORMAT = 1
 FILES = {"tokens": "tokens.bin", "ends": "ends.bin", "sizes": "sizes.bin"}
-CHECKED = 64 << 20  # bytes; the first and last shard up to this size are summed at every opening
+CHECKED = 64 << 20  # bytes; shards up to this size are summed when they are first read
 
 
 def token_type(vocabulary: int) -> np.dtype:
@@ -54,6 +54,13 @@ def check_shard(directory: pathlib.Path, meta: dict, number: int) -> None:
         raise broken(directory, f"the bytes of shard {number} were changed")
 
 
+def check_if_small(directory: pathlib.Path, meta: dict, number: int) -> None:
+    """`check_shard` of a shard that is read in no time, as all are that this program writes."""
+    shard, token_bytes = meta["shards"][number:number + 1], np.dtype(meta["dtype"]).itemsize
+    if sum(extent(file, shard, token_bytes) for file in FILES) <= CHECKED:
+        check_shard(directory, meta, number)
+
+
 def check_all(directory: pathlib.Path, meta: dict, tokenizer) -> None:
     """Sizes, owner, dtype, range of the ids, and the bytes of the first and the last shard.
 
@@ -68,9 +75,7 @@ def check_all(directory: pathlib.Path, meta: dict, tokenizer) -> None:
         if found != expected:
             raise broken(directory, f"{name} has {found:,} bytes instead of {expected:,}")
     for number in sorted({0, len(meta["shards"]) - 1}):
-        shard = meta["shards"][number:number + 1]
-        if sum(extent(file, shard, token_bytes) for file in FILES) <= CHECKED:
-            check_shard(directory, meta, number)
+        check_if_small(directory, meta, number)
 
 
 def _check_owner(directory: pathlib.Path, meta: dict, tokenizer) -> None:

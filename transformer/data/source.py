@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import ClassVar, Literal
 
 from transformer.data import lines, reading
-from transformer.data.reading import FileSource, Source
+from transformer.data.reading import FileSource, Source, twice
 
 __all__ = ["FileSource", "Jsonl", "Source", "Text"]
 
@@ -75,7 +75,7 @@ class Jsonl(FileSource):
                 continue
             where = f"{file}:{number}"
             try:
-                record = json.loads(line)
+                record = json.loads(line, object_pairs_hook=_unambiguous)
                 if "\\ud" in line or "\\uD" in line:  # half of a surrogate pair is no text
                     json.dumps(record, ensure_ascii=False).encode()
             except json.JSONDecodeError as error:
@@ -88,3 +88,10 @@ class Jsonl(FileSource):
                 else:
                     kind = type(record).__name__
                     bad.report(f"{where}: a JSON object was expected, this is a {kind}")
+
+
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise ValueError(f"the key {twice(name for name, _ in pairs)!r} is there twice")
+    return record

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import itertools
 import pathlib
+import sys
 from collections.abc import Iterator
 from typing import ClassVar
 
 from transformer.data import fingerprint, lines
-from transformer.data.reading import FileSource, Source
+from transformer.data.reading import FileSource, Source, twice
 from transformer.error import UserError
 from transformer.spec import to_json
 
@@ -36,12 +37,17 @@ class Table(FileSource):
             raise UserError(f"Table.delimiter is {self.delimiter!r}, but it must be one character")
         if not self.header and not self.fields:
             raise UserError("a Table without a header needs fields=(names of the columns)")
+        if name := twice(self.fields):
+            raise UserError(f"Table.fields names {name!r} twice, but columns need different names")
 
     def read(self, file: pathlib.Path, bad: lines.BadLines) -> Iterator[dict]:
         rows = self._rows(file, bad)
         names = self.fields
         if self.header:
+            skipped = bad.count
             number, row = next(rows, (1, []))
+            if bad.count > skipped:  # what follows may be data
+                raise UserError(f"{bad.last}; repair it, the header is never skipped")
             names = names or tuple(row)
             if len(set(names)) < len(names) or len(row) != len(names):
                 raise UserError(f"{file}:{number}: the header has {len(row)} columns ({row!r:.60}),"
@@ -72,7 +78,7 @@ def _quoted(file, numbered, delimiter, limit, bad) -> Iterator[tuple[int, list[s
         for number, line in numbered:
             yield line
 
-    csv.field_size_limit(limit)
+    csv.field_size_limit(min(limit, sys.maxsize))
     rows = csv.reader(feed(), delimiter=delimiter, strict=True)
     while True:
         first = number + 1
@@ -101,13 +107,16 @@ class Parquet(FileSource):
             raise UserError("reading Parquet needs pyarrow: pip install pyarrow") from None
         try:
             with pyarrow.parquet.ParquetFile(file) as table:
+                if name := twice(table.schema_arrow.names):
+                    raise UserError(f"{file}: two columns are called {name!r}; rename one")
                 batches = table.iter_batches(batch_size=256)
                 rows = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
                 for number, row in enumerate(rows, 1):
                     yield {**row, "where": f"{file}: row {number}"}
-        except pyarrow.ArrowException as error:
-            message = str(error).splitlines()[0]
-            raise UserError(f"{file}: not a readable Parquet file ({message})") from None
+        except (pyarrow.ArrowException, OSError, ValueError) as error:  # ValueError: broken text
+            message = str(error).partition("\n")[0]
+            raise UserError(f"{file}: not a readable Parquet file ({message}); "
+                            "write it again") from None
 
 
 class Parallel(Source):
@@ -137,7 +146,7 @@ class Parallel(Source):
             yield from ((record[side], True) for side in ("source", "target") if record[side])
 
     def _side(self, path: str) -> Iterator[str]:
-        bad = lines.BadLines("refuse")
+        bad = lines.BadLines("refuse", optional=False)
         for file in lines.files(path):
             for _, line in lines.lines(file, self.line_limit, bad):
                 yield line.removesuffix("\n")

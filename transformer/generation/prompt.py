@@ -35,7 +35,7 @@ def fit(model, batch: dict, tokens: int) -> tuple[dict, int]:
     """
     limit = model.spec.embedding.position.limit()
     prompt_BT, segments_BT = _aligned(batch, "")
-    capacity = _round(_need(prompt_BT.shape[1], tokens, limit), limit)
+    capacity = _round(require_room(prompt_BT.shape[1], tokens, limit), limit)
     width = min(_round(prompt_BT.shape[1], limit), capacity)
     fitted = {"tokens": _wide(prompt_BT, width), "segments": _wide(segments_BT, width),
               "index": np.asarray(batch.get("index", np.arange(len(prompt_BT))), np.int32)}
@@ -56,7 +56,8 @@ def _aligned(batch, prefix):
             np.take_along_axis(segments_BT, order_BT, 1))
 
 
-def _need(prompt: int, tokens: int, limit: int | None) -> int:
+def require_room(prompt: int, tokens: int, limit: int | None) -> int:
+    """How many positions both need together. UserError if `limit`, the model's, is less."""
     if tokens < 1:
         raise UserError(f"{tokens} new tokens were asked for; ask for at least 1")
     if limit is not None and prompt >= limit:

@@ -10,7 +10,7 @@ from transformer.nn.norm import NoNorm
 from transformer.nn.position import NoPosition
 from transformer.ops.linear import unembed
 from transformer.ops.placement import constrain
-from transformer.spec import Count, Rate, Spec
+from transformer.spec import Count, Natural, Rate, Spec
 
 
 class Embedding(Spec):
@@ -23,7 +23,7 @@ class Embedding(Spec):
 
     vocab: Count
     width: Count
-    types: int = 0
+    types: Natural = 0
     position: NoPosition = NoPosition()
     scale: float = 1.0
     norm: Spec = NoNorm()

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from flax import linen as nn
 
-from transformer.error import UserError
 from transformer.nn.initial import Normal
 from transformer.nn.project import Projecting
-from transformer.ops.activation import ACTIVATIONS
+from transformer.ops.activation import ACTIVATIONS, Activation
 from transformer.ops.placement import constrain
-from transformer.spec import Count, Rate, Spec, nearest
+from transformer.spec import Count, Rate, Spec
 
 
 class FeedForward(Spec):
@@ -19,17 +18,12 @@ class FeedForward(Spec):
     """
 
     width: Count
-    activation: str = "gelu"
+    activation: Activation = "gelu"
     gated: bool = False
     bias: bool = False
     dropout: Rate = 0.0
     init: Spec = Normal()
     out_init: Spec | None = None
-
-    def check(self):
-        if self.activation not in ACTIVATIONS:
-            raise UserError(f"there is no activation {self.activation!r}"
-                            f"{nearest(self.activation, ACTIVATIONS)}")
 
     def build(self, name: str):
         return FeedForwardModule(self, name=name)

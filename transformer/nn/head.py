@@ -11,7 +11,7 @@ from flax import linen as nn
 from transformer.nn.initial import Normal
 from transformer.nn.norm import LayerNorm
 from transformer.nn.project import Projecting
-from transformer.ops.activation import ACTIVATIONS
+from transformer.ops.activation import ACTIVATIONS, Activation
 from transformer.ops.norm import lift
 from transformer.ops.placement import constrain
 from transformer.spec import Count, Rate, Spec
@@ -59,7 +59,7 @@ class Masked(Spec):
     Without `masked` in the batch every position is read. -> [B, N or T, V]
     """
 
-    activation: str = "gelu_tanh"
+    activation: Activation = "gelu_tanh"
     norm: Spec = LayerNorm(eps=1e-12)
     init: Spec = Normal()
 
@@ -84,7 +84,7 @@ class MaskedModule(Projecting):
 class Pooler(Spec):
     """One vector per row: activation(dense(x at batch["pooled"])); position 0 by default."""
 
-    activation: str = "tanh"
+    activation: Activation = "tanh"
     init: Spec = Normal()
 
     def build(self):

@@ -78,7 +78,7 @@ class StackModule(nn.Module):
     """Owns segment_n, one period's parameters stacked [L, ...], and final_norm.
 
     For decoding, segment_n may also be a tuple of one period's parameters each (see
-    `generation.unstack`): slicing a stacked tree at every token would copy all weights.
+    `nn.door.unstack`): slicing a stacked tree at every token would copy all weights.
     """
 
     spec: Stack

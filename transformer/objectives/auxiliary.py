@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from transformer.error import UserError
@@ -18,6 +20,7 @@ class Supervised(Objective):
     """
 
     auxiliary: float = 0.5
+    needs: ClassVar[tuple[str, ...]] = ("labels",)
 
     def check(self):
         if self.auxiliary < 0:

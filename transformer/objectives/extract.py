@@ -21,6 +21,7 @@ class Extract(Objective):
     """
 
     main: ClassVar[str] = "span"
+    needs: ClassVar[tuple[str, ...]] = ("labels", "weights")
 
     def prepare(self, example, rng, tokenizer):
         refuse_negative(example)

@@ -21,10 +21,12 @@ class Objective(Spec):
     """What a model is trained for. Spellings of the batch: see `prepare` of each objective.
 
     lookahead: tokens that a row carries beyond the T that the model reads.
+    needs: arrays that a row must have besides tokens and segments.
     main: the term whose weight counts the predictions scored.
     """
 
     lookahead: ClassVar[int] = 0
+    needs: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[str]
 
     def prepare(self, example: dict, rng: np.random.Generator, tokenizer) -> dict:

@@ -23,6 +23,7 @@ class SequenceToSequence(Objective):
     spread: Literal["all", "others"] = "all"
     start: Literal["bos", "start", "pad"] = "bos"
     main: ClassVar[str] = "target"
+    needs: ClassVar[tuple[str, ...]] = ("source_tokens",)
 
     def check(self):
         if not 0 <= self.smoothing < 1:

@@ -16,6 +16,7 @@ class Tag(Objective):
     """
 
     main: ClassVar[str] = "tags"
+    needs: ClassVar[tuple[str, ...]] = ("labels", "weights")
 
     def prepare(self, example, rng, tokenizer):
         return refuse_negative(example)

@@ -1,6 +1,7 @@
 """Activations by name. The two forms of GELU differ by up to 4.7e-4: each family names its own."""
 
 import functools
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -23,3 +24,4 @@ ACTIVATIONS = {
     "silu": remade(jax.nn.silu),
     "tanh": jnp.tanh,
 }
+Activation = Literal[tuple(ACTIVATIONS)]

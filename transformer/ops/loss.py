@@ -31,8 +31,8 @@ def cross_entropy(logits, targets, smoothing: float = 0.0, spread: str = "all"):
     """-log p(target), or -sum_v q(v) log p(v) where labels are smoothed. Nats per position.
 
     Args:
-      logits: [..., V], any float type; targets: [...] integers in [0, V). Ids out of range are
-        clamped without a word: check them on the host.
+      logits: [..., V], any float type; targets: [...] integers in [0, V). Ids out of range give
+        NaN, which names nothing: check them on the host.
       smoothing: probability that is taken from the target (Szegedy 2016 §7).
       spread: "all" gives every class smoothing / V, the target too (Szegedy 2016, T5). "others"
         gives the classes other than the target smoothing / (V - 1) and subtracts the entropy of q,

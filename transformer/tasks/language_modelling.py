@@ -8,7 +8,6 @@ import numpy as np
 
 from transformer.error import UserError
 from transformer.objectives.objective import special
-from transformer.tasks.metric import bits_per_byte, perplexity
 from transformer.tasks.task import Task, text, where
 
 
@@ -16,7 +15,7 @@ class LanguageModelling(Task):
     """A document with a special piece (or none) at either end.
 
     There is nothing to predict but the tokens themselves, so it is judged by the objective's own
-    sums: see `summary`.
+    sums.
     """
 
     field: str = "text"
@@ -46,23 +45,3 @@ class LanguageModelling(Task):
 
     def score(self, predictions, records):
         return {}
-
-    def summary(self, nats: float, predictions: float, size: int | None = None,
-                words: int | None = None) -> dict[str, float]:
-        """What a total loss means.
-
-        Args:
-          nats: summed over the text. predictions: tokens scored.
-          size: bytes of UTF-8 of that text; words: in it, ends of lines among them
-            as WikiText counts.
-
-        Returns:
-          {"loss", "perplexity"} per token, and "bits_per_byte", "word_perplexity" where they can be
-          told.
-        """
-        told = {"loss": nats / predictions, "perplexity": perplexity(nats, predictions)}
-        if size:
-            told["bits_per_byte"] = bits_per_byte(nats, size)
-        if words:
-            told["word_perplexity"] = perplexity(nats, words)
-        return told

@@ -18,8 +18,8 @@ class Apart(Spec):
     def prompt(self, source: list[int], tokenizer, length: int, where: str) -> dict:
         return {"source_tokens": _ended(source, tokenizer, length)}
 
-    def pair(self, source, target, tokenizer, length: int, where: str) -> dict:
-        return {**self.prompt(source, tokenizer, length, where),
+    def pair(self, source, target, tokenizer, length: int, source_length: int, where: str) -> dict:
+        return {**self.prompt(source, tokenizer, source_length, where),
                 "tokens": _ended(target, tokenizer, length)}
 
 
@@ -31,7 +31,7 @@ class Together(Spec):
         opening, between = special(tokenizer, "start"), special(tokenizer, "delimiter")
         return {"tokens": np.array([opening, *source, between], np.int32)}
 
-    def pair(self, source, target, tokenizer, length: int, where: str) -> dict:
+    def pair(self, source, target, tokenizer, length: int, source_length: int, where: str) -> dict:
         source, target = truncated([source, target], length - 3, where)
         prompt = self.prompt(source, tokenizer, length, where)["tokens"]
         answer = _ended(target, tokenizer, length)
@@ -60,9 +60,11 @@ class Rewriting(Task):
         source = tokenizer.encode(text(record, self.source))
         return self.layout.prompt(source, tokenizer, length, where(record))
 
-    def example(self, record, tokenizer, length):
+    def example(self, record, tokenizer, length, source_length=None):
+        """As of every task. source_length: tokens that an encoder's row holds; None is `length`."""
         both = [text(record, self.source), texts(record, self.target)[0]]
-        return self.layout.pair(*tokenizer.encode_batch(both), tokenizer, length, where(record))
+        return self.layout.pair(*tokenizer.encode_batch(both), tokenizer, length,
+                                source_length or length, where(record))
 
     def predict(self, outputs, batch, tokenizer):
         """Texts of outputs["generated"] [B, t]: ids after the prompt, up to the first eos."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -96,9 +97,11 @@ def number(record: dict, name: str, low: float, high: float) -> float:
     except (TypeError, ValueError):
         raise UserError(f"{where(record)}: {name} is {found!r:.40}, but it must be a "
                         "number") from None
+    except OverflowError:  # a whole number beyond every float, and so beyond every range
+        result = math.nan
     if not low <= result <= high:
-        raise UserError(f"{where(record)}: {name} is {found}, but it must lie between {low:g} and "
-                        f"{high:g}")
+        raise UserError(f"{where(record)}: {name} is {found!s:.40}, but it must lie between "
+                        f"{low:g} and {high:g}")
     return result
 
 

@@ -7,7 +7,7 @@ import inspect
 from pathlib import Path
 
 from transformer.error import UserError
-from transformer.spec import nearest, override, read
+from transformer.spec import fits, nearest, override, read, words
 from transformer.training.experiment import Experiment
 
 
@@ -50,5 +50,13 @@ def _call(path: str, text: str):
         if name not in parameters:
             raise UserError(f"{path}: `experiment` has no argument {name!r}"
                             f"{nearest(name, parameters)}")
-        arguments[name] = read(value, parameters[name].annotation, f"{path}:{name}")
+        hint = parameters[name].annotation
+        arguments[name] = read(value, hint, f"{path}:{name}")
+        if not fits(arguments[name], hint):
+            raise UserError(f"{path}:{name}={value} is not {words(hint)}")
+    missing = [name for name, parameter in parameters.items()
+               if parameter.default is parameter.empty and name not in arguments]
+    if missing:
+        raise UserError(f"{path} needs {', '.join(missing)}; write it behind the file's name, as "
+                        f"{path}:{missing[0]}=VALUE")
     return function(**arguments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transformer.error import UserError
 from transformer.ops.placement import Mesh
-from transformer.spec import Count, Rate, Spec, difference
+from transformer.spec import Count, Natural, Rate, Seed, Spec, difference
 from transformer.training.optimizer import Optimizer
 
 
@@ -26,7 +26,7 @@ class Experiment(Spec):
     start_from: an earlier stage, a run directory or a checkpoint whose parameters to begin with.
     log_every, evaluate_every, save_every: steps; 0 means only at the end.
     keep_last: checkpoints to keep; the best by `best` is kept besides.
-    best: the validation metric that decides, lower is better if it ends in "loss".
+    best: the validation metric that decides; see `lower_is_better`.
     patience: evaluations without a better value before the run stops; None to go on.
     max_skipped: updates in a row that may be skipped as not finite before the run ends.
     prompts: texts to continue after training. tokens: how many tokens to continue them by.
@@ -45,26 +45,23 @@ class Experiment(Spec):
     validation: Spec | None = None
     test: Spec | None = None
     accumulate: Count = 1
-    seed: int = 0
+    seed: Seed = 0
     run: Spec | None = None
     mesh: Mesh = Mesh()
     average: Rate = 0.0
     start_from: str | None = None
-    log_every: int = 10
-    evaluate_every: int = 0
-    save_every: int = 0
+    log_every: Natural = 10
+    evaluate_every: Natural = 0
+    save_every: Natural = 0
     keep_last: Count = 2
     best: str = "validation_loss"
     patience: Count | None = None
     max_skipped: Count = 10
     prompts: tuple[str, ...] = ()
-    tokens: int = 64
+    tokens: Count = 64
     wandb: str | None = None
 
     def check(self):
-        for name in ("log_every", "evaluate_every", "save_every", "tokens"):
-            if getattr(self, name) < 0:
-                raise UserError(f"{name} is {getattr(self, name)}; use 0 or more")
         if self.batch % self.accumulate:
             raise UserError(f"batch {self.batch} does not divide into accumulate={self.accumulate} "
                             "slices; use a divisor of the batch")
@@ -72,12 +69,25 @@ class Experiment(Spec):
             raise UserError("tokenizer is none; name one, or a checkpoint to start_from")
 
 
+LOWER = ("loss", "perplexity", "bits_per_byte")
+
+
+def lower_is_better(metric: str) -> bool:
+    """Losses and what is computed from them; every other metric is better when it is higher."""
+    return metric.endswith(LOWER)
+
+
 # What may change when a run is continued: its length, and what it tells and keeps.
 FREE = ("steps", "log_every", "evaluate_every", "save_every", "keep_last", "patience",
         "max_skipped", "prompts", "tokens", "wandb", "test", "mesh", "run")
 
 
-def changed(old: Experiment, new: Experiment) -> list[str]:
+# What changes nothing of what a finished run found.
+QUIET = ("log_every", "evaluate_every", "save_every", "keep_last", "max_skipped", "wandb", "mesh",
+         "run")
+
+
+def changed(old: Experiment, new: Experiment, free: tuple[str, ...] = FREE) -> list[str]:
     """Lines `path: old -> new` for every difference that would make a continued run another run."""
     return [line for line in difference(old, new)
-            if line.split(":")[0].split(".")[0] not in FREE]
+            if line.split(":")[0].split(".")[0] not in free]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,8 @@ from typing import Any
 import jax
 
 from transformer.error import UserError
-from transformer.training.experiment import Experiment
+from transformer.spec import nearest
+from transformer.training.experiment import Experiment, lower_is_better
 from transformer.training.meter import Meter
 from transformer.training.progress import Progress
 
@@ -39,9 +41,12 @@ class Doors:
 
 
 def fresh_counters() -> dict:
-    """What a run counts besides the state; checkpoints carry it, so that a resumed run goes on."""
+    """What a run counts besides the state; checkpoints carry it, so that a resumed run goes on.
+
+    seconds: of training, with its evaluations, over all sessions.
+    """
     return {"data_units": 0.0, "optimisation_units": 0.0, "skipped": 0, "evaluated": 0,
-            "best": None, "stale": 0}
+            "best": None, "stale": 0, "seconds": 0.0}
 
 
 class Loop:
@@ -65,7 +70,8 @@ class Loop:
           UserError: too many updates in a row were not finite, or a checkpoint could not be saved.
         """
         steps = self.experiment.steps
-        self.progress, self.saved = Progress(steps, start), start
+        self.progress, self.saved = Progress(steps), start
+        self.began = time.perf_counter() - self.counters["seconds"]
         waiting = None  # metrics are read one step late, so that the device never waits for us
         done = start
         if start and self.evaluation_due(start) and self.counters["evaluated"] < start:
@@ -112,10 +118,11 @@ class Loop:
         self.counters["optimisation_units"] += optimisation
         self.meter.add(data, waited)
         if metrics["in_a_row"] >= self.experiment.max_skipped:
+            last = f"step {self.saved} is the last saved" if self.saved else "nothing is saved yet"
             raise UserError(
                 f"step {done}: {metrics['in_a_row']} updates in a row were not finite (loss "
-                f"{metrics['loss']}); the parameters are those before them. Lower the learning "
-                "rate, or look at the data of this step")
+                f"{metrics['loss']}) and were skipped; {last}. Lower the learning rate, or look "
+                "at the data of this step")
         every = self.experiment.log_every
         if metrics["in_a_row"]:
             self.progress.message(f"step {done}: loss or gradient not finite, update skipped")
@@ -137,29 +144,32 @@ class Loop:
 
     def pause(self, state, done: int):
         """Evaluation, then a checkpoint, where they are due."""
-        e, values = self.experiment, None
+        e, values, better = self.experiment, None, False
         if self.evaluation_due(done):
             values = self.doors.evaluate(state)
             if values is None:  # a signal came; the checkpoint that follows is evaluated on resume
                 return
             self.counters["evaluated"] = done
-            self.judge(values)
+            better = self.judge(values)
             self.log.write({"step": done, **values})
             told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
             self.progress.message(f"step {done:,}  {told}")
-        if done == e.steps or (e.save_every and done % e.save_every == 0):
+        regular = done == e.steps or (e.save_every and done % e.save_every == 0)
+        if regular or better or self.out_of_patience():
             self.save(state, done, values)
         self.meter.skip()
 
-    def judge(self, values: dict) -> None:
-        """Counts how long the deciding metric has not been better than before."""
-        value, best = values.get(self.experiment.best), self.counters["best"]
-        if value is None:
-            return
-        lower = self.experiment.best.endswith("loss")
-        better = best is None or (value < best if lower else value > best)
+    def judge(self, values: dict) -> bool:
+        """Whether the deciding metric is better than ever; counts how long it has not been."""
+        name, best = self.experiment.best, self.counters["best"]
+        if name not in values:
+            raise UserError(f"best={name}: there is no such metric{nearest(name, values)}")
+        value, lower = values[name], lower_is_better(name)
+        better = math.isfinite(value) and (
+            best is None or (value < best if lower else value > best))
         self.counters["best"] = value if better else best
         self.counters["stale"] = 0 if better else self.counters["stale"] + 1
+        return better
 
     def out_of_patience(self) -> bool:
         """Whether the deciding metric has not improved for `patience` evaluations."""
@@ -171,4 +181,6 @@ class Loop:
         self.saved = done
         self.log.sync()
         metric = (values or {}).get(self.experiment.best)
+        metric = metric if metric is not None and math.isfinite(metric) else None
+        self.counters["seconds"] = time.perf_counter() - self.began
         self.checkpoints.save(done, state, self.doors.files(dict(self.counters)), metric=metric)

@@ -7,7 +7,6 @@ learning rate times that. The state is `{"count": updates made, "rule": the rule
 
 from __future__ import annotations
 
-import jax
 import jax.numpy as jnp
 import optax
 
@@ -65,10 +64,6 @@ class Optimizer(Spec):
             return self.direction()
         mask = lambda tree: paths.decayed(tree, self.no_decay)
         return optax.chain(self.direction(), optax.add_decayed_weights(self.decay, mask))
-
-    def gradient_norm(self, gradients) -> jax.Array:
-        """Global norm of the trained parameters' gradients before clipping, fp32 scalar."""
-        return optax.tree.norm(paths.without(gradients, self.freeze))
 
     def build(self) -> optax.GradientTransformation:
         """`init(params)` and `update(gradients, state, params)`; all are nested dicts."""

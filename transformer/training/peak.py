@@ -42,9 +42,3 @@ def peak_flops(device_kind: str) -> float | None:
         if re.match(re.escape(start) + r"\b", device_kind, re.IGNORECASE):
             return peak
     return None
-
-
-def utilisation(flops_per_second: float, device_kind: str, devices: int) -> float | None:
-    """Model FLOP/s over the peak of all devices, as a fraction; None where no peak is known."""
-    peak = peak_flops(device_kind)
-    return flops_per_second / (peak * devices) if peak else None

@@ -6,6 +6,7 @@ import argparse
 import itertools
 import json
 import math
+from collections import Counter
 from pathlib import Path
 
 from transformer.error import UserError
@@ -20,22 +21,24 @@ _PANELS = (  # title, fields, logarithmic
 
 
 def command(arguments: list[str]) -> int:
-    """Writes the PNG and prints where it is.
+    """Writes the picture and prints where it is.
 
     Raises:
-      UserError: a directory without metrics, or metrics without a single number to draw.
+      UserError: a directory without metrics, metrics without a single number to draw, or an output
+        of a kind that matplotlib does not write.
     """
     parser = argparse.ArgumentParser(prog="python -m transformer plot", description=(
         "Draw loss (nats), learning rate, gradient norm and tokens per second against the step. "
         "Stages and further directories become further lines."))
     parser.add_argument("directory", type=Path, nargs="+", help="the directory of a run")
-    parser.add_argument("--output", type=Path, help="the PNG file (default: DIR/curves.png)")
+    parser.add_argument("--output", type=Path, help="the picture; its suffix says of which kind "
+                        "(default: DIR/curves.png)")
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers here")
     options = parser.parse_args(arguments)
-    runs = {name: curves(path) for root in options.directory for name, path in _runs(root).items()}
+    output = _writable(options.output or options.directory[0] / "curves.png")
+    runs = {name: curves(path) for name, path in _runs(options.directory).items()}
     if not any(points for run in runs.values() for points in run.values()):
         raise UserError(f"{options.directory[0]}: {NAME} has no numbers to draw yet")
-    output = options.output or options.directory[0] / "curves.png"
     output.parent.mkdir(parents=True, exist_ok=True)
     draw(runs).savefig(output, dpi=150)
     if options.json:
@@ -93,13 +96,30 @@ def _smooth(values) -> list[float]:
     return out
 
 
-def _runs(root: Path) -> dict[str, Path]:
-    """{name: directory} of the run, or of each stage below it."""
+def _writable(output: Path) -> Path:
+    """The path as it is, or UserError where matplotlib does not know its suffix."""
+    from matplotlib.backend_bases import FigureCanvasBase
+    known = FigureCanvasBase.get_supported_filetypes()
+    if output.suffix[1:].lower() not in known:
+        raise UserError(f"--output={output}: matplotlib does not write {output.suffix!r}; end the "
+                        f"name in .{', .'.join(sorted(known))}")
+    return output
+
+
+def _runs(roots: list[Path]) -> dict[str, Path]:
+    """{name: directory} of every run and stage: those of one name are told apart by their paths."""
+    found = [pair for root in roots for pair in _named(root)]
+    uses = Counter(name for name, _ in found)
+    return {name if uses[name] == 1 else str(path): path for name, path in found}
+
+
+def _named(root: Path) -> list[tuple[str, Path]]:
+    """(name, directory) of the run, or of each stage below it."""
     found = [root] if (root / NAME).is_file() else sorted(p.parent for p in root.glob(f"*/{NAME}"))
     if not found:
         raise UserError(f"{root}: there is no {NAME} here; name the directory of a run")
-    return {path.resolve().name if path == root else f"{root.resolve().name}/{path.name}": path
-            for path in found}
+    return [(path.resolve().name if path == root else f"{root.resolve().name}/{path.name}", path)
+            for path in found]
 
 
 def _is_number(value) -> bool:

@@ -11,14 +11,14 @@ _BETWEEN = 10.0  # seconds between plain lines, where stderr is not a terminal
 
 
 class Progress:
-    """Shows where a run of `steps` stands; `done` steps were made before it started.
+    """Shows where a run of `steps` stands.
 
     On a terminal one line is rewritten; elsewhere (a file, a batch system) plain lines appear at
     most every ten seconds, the first and the last step always.
     """
 
-    def __init__(self, steps: int, done: int = 0, stream=None, clock=time.monotonic):
-        self.steps, self.done, self.clock = steps, done, clock
+    def __init__(self, steps: int, stream=None, clock=time.monotonic):
+        self.steps, self.clock = steps, clock
         self.stream = sys.stderr if stream is None else stream
         self.live = self.stream.isatty()
         self._first: tuple[int, float] | None = None

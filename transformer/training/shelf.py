@@ -19,7 +19,7 @@ _TEMPORARY, _REPLACED = ".tmp", ".replaced"
 
 def on_disk(home) -> list[int]:
     """The steps in a `checkpoints` directory, oldest first, whatever their state and run."""
-    names = [p.name for p in Path(home).glob("*") if p.is_dir() and _is_step(p.name)]
+    names = [p.name for p in Path(home).glob("*") if p.is_dir() and _is_step(p)]
     return sorted(map(int, names))
 
 
@@ -30,7 +30,7 @@ def find(path) -> Path:
       UserError: there is none, or none is good.
     """
     path = Path(path)
-    if (path / manifest.NAME).is_file() or _is_step(path.name):
+    if (path / manifest.NAME).is_file() or _is_step(path):
         if not path.is_dir():
             raise UserError(f"{path}: there is no such checkpoint")
         return path
@@ -130,9 +130,12 @@ class Shelf:
             else:  # killed between two renames: what was to be replaced is still the good one
                 path.rename(path.with_suffix(""))
         for path in self.home.glob(f"*{_TEMPORARY}"):
-            if _is_step(path.stem):
+            if _is_step(path.with_suffix("")):
                 shutil.rmtree(path, ignore_errors=True)
 
 
-def _is_step(name: str) -> bool:
-    return len(name) >= 8 and name.isascii() and name.isdigit()
+def _is_step(path: Path) -> bool:
+    """By its name. A run may be named alike, by its date, but it has `checkpoints`, a step none."""
+    name = path.name
+    digits = len(name) >= 8 and name.isascii() and name.isdigit()
+    return digits and not (path / "checkpoints").is_dir()

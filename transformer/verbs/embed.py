@@ -21,13 +21,19 @@ def embed(loaded, texts: list[str], pooling: str = "mean") -> np.ndarray:
         reads at the first position.
 
     Raises:
-      UserError: a text is longer than the model's positions, or the model has no encoder.
+      UserError: a text is longer than the model's positions, the model has two stacks, or pooling
+        is "first" in a decoder, whose first position has seen nothing of the text.
     """
     import jax
+
+    from transformer.nn.model import Decoder
 
     model = loaded.model
     if "source_tokens" in model.example():
         raise UserError("embed reads models of one stack; this checkpoint is an encoder-decoder")
+    if pooling == "first" and isinstance(model.spec, Decoder):
+        raise UserError("in this checkpoint, a decoder, the first position sees nothing of the "
+                        "text; use --pooling=mean")
 
     @jax.jit
     def run(params, batch):
@@ -58,8 +64,10 @@ def command(arguments: list[str]) -> int:
 
     vectors = embed(load(options.checkpoint), texts, options.pooling)
     if options.outputs:
-        np.save(options.outputs, vectors)
-        print(f"{options.outputs}: {vectors.shape[0]} vectors of {vectors.shape[1]}")
+        made = options.outputs
+        made = made if made.suffix == ".npy" else Path(f"{made}.npy")  # as np.save would
+        np.save(made, vectors)
+        print(f"{made}: {vectors.shape[0]} vectors of {vectors.shape[1]}")
     else:
         for vector in vectors:
             print(json.dumps([round(float(x), 6) for x in vector]))

@@ -19,21 +19,25 @@ def fill(loaded, texts: list[str], count: int = 5) -> list[list[list[tuple[str, 
 
     Args:
       loaded: from `transformer.load`, a masked language model. texts: with one or more "<mask>".
-      count: pieces for each mask.
+      count: pieces for each mask; the whole vocabulary where it has fewer.
 
     Returns:
       For each text, for each mask in order, `count` pairs (piece, probability), likeliest first.
 
     Raises:
-      UserError: a text without a mask, or a model that was not trained on masks.
+      UserError: a text without a mask or longer than the model's positions, a model that was not
+        trained on masks, or a count below 1.
     """
     import jax
 
+    if count < 1:
+        raise UserError(f"fill was asked for {count} pieces a mask; ask for at least 1 (--count)")
     model, tokenizer = loaded.model, loaded.tokenizer
     if "mlm" not in dict(model.spec.heads):
         raise UserError("fill needs a masked language model; this checkpoint has the heads "
                         f"{', '.join(dict(model.spec.heads)) or 'none'}")
-    rows = [loaded.framed(_row(text, tokenizer, n)) for n, text in enumerate(texts, 1)]
+    count, carried = min(count, tokenizer.size), _carry_spaces(tokenizer)
+    rows = [loaded.framed(_row(text, tokenizer, carried, n)) for n, text in enumerate(texts, 1)]
 
     @jax.jit
     def run(params, batch):
@@ -51,14 +55,22 @@ def fill(loaded, texts: list[str], count: int = 5) -> list[list[list[tuple[str, 
     return found
 
 
-def _row(text: str, tokenizer, line: int) -> list[int]:
-    """The ids of a text in which "<mask>" stands for the special piece."""
+def _carry_spaces(tokenizer) -> bool:
+    """Whether a piece can hold the space before it: two of it then decode with one between them."""
+    return any(" " in tokenizer.decode([n, n]).strip() for n in range(tokenizer.size))
+
+
+def _row(text: str, tokenizer, carried: bool, line: int) -> list[int]:
+    """The ids of a text in which "<mask>" stands for the special piece, and for the space before
+    it where pieces carry theirs: in training no row had a space alone before a mask."""
     if MASK not in text:
         raise UserError(f"line {line}: there is no {MASK} in {text!r:.60}")
+    *before, last = text.split(MASK)
     ids: list[int] = []
-    for n, part in enumerate(text.split(MASK)):
-        ids += ([tokenizer.special["mask"]] if n else []) + tokenizer.encode(part)
-    return ids
+    for part in before:
+        ids += tokenizer.encode(part.removesuffix(" ") if carried else part)
+        ids.append(tokenizer.special["mask"])
+    return ids + tokenizer.encode(last)
 
 
 def command(arguments: list[str]) -> int:

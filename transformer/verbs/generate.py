@@ -31,6 +31,8 @@ def command(arguments: list[str]) -> int:
     choose, rows = _choice(options), len(texts) * options.samples
     if options.samples < 1:
         raise UserError(f"--samples is {options.samples}; ask for at least 1")
+    if not -1 << 63 <= options.seed < 1 << 63:
+        raise UserError(f"--seed is {options.seed}; give a number of at most 63 bits and a sign")
     if options.stream and rows > 1:
         raise UserError(f"--stream shows one text as it grows, but this asks for {rows}; leave it "
                         "out, or give one prompt and one sample")
@@ -92,10 +94,10 @@ def _choice(options):
     from transformer.ops.sampling import Greedy, Sample
 
     given = (options.temperature, options.top_k, options.top_p)
-    if options.temperature == 0 or (given == (None,) * 3 and options.samples == 1):
-        return Greedy()
-    return Sample(temperature=1.0 if options.temperature is None else options.temperature,
-                  top_k=options.top_k, top_p=1.0 if options.top_p is None else options.top_p)
+    greedy = options.temperature == 0 or (given == (None,) * 3 and options.samples == 1)
+    sample = Sample(temperature=options.temperature or 1.0, top_k=options.top_k,
+                    top_p=1.0 if options.top_p is None else options.top_p)  # checks the values
+    return Greedy() if greedy else sample
 
 
 def _room(loaded, prompts: list[Prompt]) -> int:

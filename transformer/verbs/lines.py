@@ -7,20 +7,24 @@ from pathlib import Path
 
 import numpy as np
 
+from transformer.data import lines
+from transformer.data.reading import FileSource
 from transformer.error import UserError
 
 ROWS = 32  # of a batch
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a UTF-8 file. UserError if there is no such file, or nothing in it."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {error}") from None
-    if not lines:
+    """The lines of a UTF-8 file, without their ends; as in `data`, only LF and CRLF are ends.
+
+    Raises:
+      UserError: there is no such file, nothing in it, or (with FILE:LINE) it is no text.
+    """
+    bad = lines.BadLines("refuse", optional=False)
+    texts = [line.removesuffix("\n") for _, line in lines.lines(path, FileSource.line_limit, bad)]
+    if not texts:
         raise UserError(f"{path} is empty; give one text on each line")
-    return lines
+    return texts
 
 
 def batches(rows: list[list[int]], limit: int | None) -> Iterator[tuple[int, dict]]:

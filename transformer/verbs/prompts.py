@@ -29,7 +29,7 @@ def prompt_of(loaded, text: str, where: str) -> Prompt:
     if not ids:
         raise UserError(f"{where} is empty; give the model a text to begin from")
     apart, shown = "source_tokens" in loaded.model.example(), text
-    inputs = {"source_tokens": ids} if apart else {"tokens": _opening(task, tokenizer) + ids}
+    inputs = {"source_tokens": ids} if apart else {"tokens": _opening(experiment, tokenizer) + ids}
     if task is not None and task.generates:
         room = len(ids) + 3  # for every special piece, so that nothing is cut
         inputs = task.inputs({task.source: text, "where": where}, tokenizer, room)
@@ -39,9 +39,9 @@ def prompt_of(loaded, text: str, where: str) -> Prompt:
     return Prompt(text, [experiment.objective.first(tokenizer)], list(inputs["source_tokens"]))
 
 
-def _opening(task, tokenizer) -> list[int]:
-    """The piece that plain text began with in training, if any."""
-    first = getattr(task, "first", None)
+def _opening(experiment, tokenizer) -> list[int]:
+    """The piece that plain text began with in training, if any: the task's, or else the rows'."""
+    first = getattr(experiment.task, "first", None) or getattr(experiment.rows, "opening", None)
     return [special(tokenizer, first)] if first else []
 
 

@@ -1,0 +1,57 @@
+"""Opening a checkpoint: which directory is meant, what is checked first, how texts are framed."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from transformer.data.packing import Packed
+from transformer.error import UserError
+from transformer.loaded import Loaded, load, stage
+from transformer.training import manifest
+from transformer.training.shelf import find
+
+
+def step(directory, number=100):
+    """A step directory whose manifest holds."""
+    path = directory / "checkpoints" / f"{number:08d}"
+    path.mkdir(parents=True)
+    (path / "data.json").write_text('{"experiment": {"kind": "Experiment"}}')
+    manifest.write(path, {})
+    return path
+
+
+def test_the_manifest_is_checked_before_anything_is_read(tmp_path):
+    path = step(tmp_path)
+    (path / "data.json").write_text('{"exper')
+    with pytest.raises(UserError, match="data.json: 7 bytes where the manifest says"):
+        load(path)
+
+
+def test_a_run_named_by_its_date_is_no_step(tmp_path):
+    run = tmp_path / "20240131"
+    path = step(run)
+    assert find(run) == find(path) == path
+    with pytest.raises(UserError, match="no checkpoint here"):
+        find(tmp_path)
+    with pytest.raises(UserError, match="no such checkpoint"):
+        find(run / "checkpoints" / "00000200")
+
+
+def test_a_stage_whose_only_step_was_half_written_has_none(tmp_path):
+    (tmp_path / "stages.json").write_text(json.dumps(["first", "second", "third"]))
+    for unfinished in ("second/checkpoints/00000100.tmp", "third/checkpoints/00000100.replaced"):
+        (tmp_path / unfinished).mkdir(parents=True)
+    with pytest.raises(UserError, match="none of its stages"):
+        stage(tmp_path)
+    step(tmp_path / "first")
+    assert stage(tmp_path) == tmp_path / "first"
+
+
+@pytest.mark.parametrize(("special", "framed"), [
+    ({"cls": 1, "eos": 2}, [1, 7, 8, 2]), ({"cls": 1, "sep": 3}, [1, 7, 8])])
+def test_texts_end_as_documents_do(special, framed):
+    """Hugging Face's BERT has no eos; its documents end without one."""
+    experiment = SimpleNamespace(task=None, rows=Packed(length=8, opening="cls"))
+    loaded = Loaded(None, None, SimpleNamespace(special=special), experiment, None)
+    assert loaded.framed([7, 8]) == framed
