@@ -13,7 +13,7 @@ from transformer.zoo.vaswani import vaswani
 VOCAB = 4096
 
 
-def experiment(folder: str, steps: int = 3600) -> Experiment:
+def experiment(folder: str, steps: int = 2800) -> Experiment:
     """`folder` holds train.tsv, val.tsv and test2016.tsv with the columns source and target."""
     def pairs(name):
         return Table(path=f"{folder}/{name}.tsv")

@@ -29,12 +29,15 @@ class Programs:
         return {**os.environ, "TRANSFORMER_CACHE": str(self.folder / "cache"),
                 "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu"}
 
-    def arguments(self, run: str, *more: str) -> list[str]:
-        return [sys.executable, str(ROOT / "train.py"), f"{CONFIG}:text={self.text}",
+    def arguments(self, run: str, *more: str, config: str = "") -> list[str]:
+        """config: arguments of tiny_run.py beside the text, or another config."""
+        tiny = f"{CONFIG}:text={self.text}" + f",{config}" * bool(config)
+        return [sys.executable, str(ROOT / "train.py"), config if ".py" in config else tiny,
                 f"--workdir={self.folder / run}", *more]
 
-    def train(self, run: str, *more: str, environment=None) -> subprocess.CompletedProcess:
-        return subprocess.run(self.arguments(run, *more), cwd=ROOT, text=True, capture_output=True,
+    def train(self, run: str, *more: str, environment=None,
+              config: str = "") -> subprocess.CompletedProcess:
+        return subprocess.run(self.arguments(run, *more, config=config), cwd=ROOT, text=True, capture_output=True,
                               env={**self.environment, **(environment or {})}, timeout=300)
 
     def begin(self, run: str, *more: str) -> subprocess.Popen:

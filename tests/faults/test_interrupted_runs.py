@@ -1,12 +1,17 @@
 """A run that was stopped or killed goes on as if it never had been: bit for bit."""
 
+import json
+import pathlib
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
 STEPS = 12
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def wait_for_step(programs, run, step, process):
@@ -50,27 +55,98 @@ def test_a_signal_saves_and_ends_and_the_same_command_goes_on(programs, whole, n
 
 
 def killed_and_continued(programs, run, draw, kills):
+    """Kills the run after some logged step, at any moment from there to its end; goes on."""
+    inside = 0
     for _ in range(kills):
         process = programs.begin(run)
-        try:
-            process.communicate(timeout=draw.uniform(1.0, 8.0))
-        except Exception:
-            process.kill()
-            process.communicate()
+        log = programs.folder / run / "metrics.jsonl"
+        begun = len(log.read_text().splitlines()) if log.exists() else 0
+        while process.poll() is None and (
+                not log.exists() or len(log.read_text().splitlines()) <= min(begun, STEPS)):
+            time.sleep(0.01)
+        time.sleep(draw.uniform(0.0, 0.8))
+        inside += process.poll() is None
+        process.kill()
+        process.communicate()
     assert programs.train(run).returncode == 0
+    return inside
 
 
 def test_killed_at_random_times(programs, whole):
-    killed_and_continued(programs, "killed", random.Random(0), 3)
+    assert killed_and_continued(programs, "killed", random.Random(0), 3)
     same_as_whole(programs, whole, "killed")
 
 
 @pytest.mark.full
 def test_killed_at_many_random_times(programs, whole):
-    draw = random.Random(1)
+    draw, inside = random.Random(1), 0
     for n in range(10):
-        killed_and_continued(programs, f"killed{n}", draw, 3)
+        inside += killed_and_continued(programs, f"killed{n}", draw, 3)
         same_as_whole(programs, whole, f"killed{n}")
+    assert inside >= 10
+
+
+def signalled(programs, run, seconds):
+    """A signal so long after the start, and the same command again; the first exit status."""
+    process = programs.begin(run)
+    time.sleep(seconds)
+    process.terminate()
+    began = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert time.monotonic() - began < 10 and "Traceback" not in err
+    assert process.returncode in (0, 143, -15), err  # -15: Python itself was still starting
+    assert programs.train(run).returncode == 0
+    return process.returncode
+
+
+def test_a_signal_during_set_up_and_compilation(programs, whole):
+    for n, seconds in enumerate((1.5, 3.0)):
+        signalled(programs, f"early{n}", seconds)
+        same_as_whole(programs, whole, f"early{n}")
+
+
+@pytest.mark.full
+def test_a_signal_at_any_time(programs, whole):
+    found = []
+    for n in range(16):
+        found.append(signalled(programs, f"any{n}", 0.4 * n))
+        same_as_whole(programs, whole, f"any{n}")
+    assert found.count(143) >= 5, found
+
+
+def test_ctrl_c_while_judging_is_no_traceback(programs, whole):
+    process = subprocess.Popen(
+        [sys.executable, "evaluate.py", str(programs.folder / whole)], cwd=ROOT, text=True,
+        env=programs.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=10)
+    assert process.returncode in (0, 130) and "Traceback" not in err, err
+
+
+def test_a_prolonged_run_that_is_interrupted_goes_on(programs):
+    assert programs.train("prolonged", "--steps=8").returncode == 0
+    process = programs.begin("prolonged", "--steps=600")
+    wait_for_step(programs, "prolonged", 12, process)
+    process.terminate()
+    assert process.wait(timeout=60) == 143
+    process.communicate()
+    done = programs.train("prolonged", "--steps=600", "--log_every=100")
+    assert done.returncode == 0 and "finished before" not in done.stdout, done.stderr
+    assert programs.log("prolonged")[-1]["step"] == 600
+
+
+def test_a_step_that_is_no_number_is_skipped_told_and_survived(programs, whole):
+    done = programs.train("poisoned", config="poisoned=21")  # step 6 reads examples 20 to 23
+    assert done.returncode == 0, done.stderr
+    log = {r["step"]: r for r in programs.log("poisoned") if "loss" in r}
+    assert sorted(log) == list(range(1, STEPS + 1))
+    assert [step for step, record in log.items() if record["skipped"]] == [6]
+    assert log[6]["loss"] is None and log[6]["not_finite"]["loss"] == "nan"
+    assert json.loads((programs.folder / "poisoned" / "summary.json").read_text())["skipped"] == 1
+    untouched = {r["step"]: r for r in programs.log(whole) if "loss" in r}
+    assert log[5]["loss"] == untouched[5]["loss"] and log[7]["loss"] != untouched[7]["loss"]
+    assert log[6]["batch_hash"] == untouched[6]["batch_hash"]
 
 
 @pytest.mark.full

@@ -1,8 +1,11 @@
 """What a user can get wrong: one line that says what to change, status 2, nothing half-written."""
 
 import json
+import pathlib
 
 import pytest
+
+TASK = pathlib.Path(__file__).parent / "tiny_task.py"
 
 
 def refused(done, *words):
@@ -67,12 +70,52 @@ def test_another_text_under_the_same_name_is_refused(programs, tmp_path):
     refused(programs.train("swapped", f"--data.path={path}", "--steps=9"), "other data")
 
 
-def test_too_many_bad_updates_end_the_run_with_the_parameters_before_them(programs):
+def test_too_many_bad_updates_end_the_run_and_are_told(programs):
     done = programs.train("diverged", "--optimizer.learning_rate.peak=1e30", "--max_skipped=3",
                           "--optimizer.clip=none", "--steps=40")
     refused(done, "3 updates in a row", "learning rate")
-    for line in (programs.folder / "diverged" / "metrics.jsonl").read_text().splitlines():
-        json.loads(line, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+    lines = (programs.folder / "diverged" / "metrics.jsonl").read_text().splitlines()
+    told = [json.loads(line, parse_constant=lambda text: pytest.fail(f"{text} is not JSON"))
+            for line in lines]
+    assert [r["skipped"] for r in told if r.get("skipped")][:2] == [1, 2]
+    assert "not_finite" in told[-1]
+    assert not (programs.folder / "diverged" / "summary.json").exists()
+
+
+RECORDS = [{"text": f"text {n}", "label": ("no", "yes")[n % 2]} for n in range(12)]
+
+
+@pytest.mark.parametrize("line, words", [
+    ('{"text": "x", "label": "perhaps"}', ["'perhaps'", "no, yes"]),
+    ('{"text": "x"}', ["label"]),
+    ('["x", "no"]', ["object"]),
+    ('{"text": "x", "label": "no"', ["JSON"]),
+])
+def test_a_labelled_record_that_cannot_be_used(programs, tmp_path, line, words):
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("\n".join([*map(json.dumps, RECORDS[:4]), line]) + "\n")
+    done = programs.train("labelled bad", config=f"{TASK}:path={path}")
+    refused(done, f"{path}:5", *words)
+
+
+def test_a_labelled_run_keeps_its_best_and_is_judged_by_it(programs, tmp_path):
+    path = tmp_path / "labelled.jsonl"
+    path.write_text("\n".join(map(json.dumps, RECORDS)) + "\n")
+    done = programs.train("labelled", config=f"{TASK}:path={path}")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((programs.folder / "labelled" / "summary.json").read_text())
+    judged = {r["step"]: r["validation_accuracy"] for r in programs.log("labelled")
+              if "validation_accuracy" in r}
+    best = max(judged.values())
+    first = min(step for step, value in judged.items() if value == best)
+    assert summary["judged_step"] == first and summary["validation_accuracy"] == best
+    assert summary["test_accuracy"] == pytest.approx(best)  # the same records
+    out = tmp_path / "answers.jsonl"
+    done = programs.python("evaluate.py", str(programs.folder / "labelled"),
+                           f"--predictions={out}")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [a["text"] for a in answers] == [r["text"] for r in RECORDS]
 
 
 def test_evaluate_reads_the_run_and_refuses_what_is_none(programs, whole, tmp_path):
