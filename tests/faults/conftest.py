@@ -37,8 +37,9 @@ class Programs:
 
     def train(self, run: str, *more: str, environment=None,
               config: str = "") -> subprocess.CompletedProcess:
-        return subprocess.run(self.arguments(run, *more, config=config), cwd=ROOT, text=True, capture_output=True,
-                              env={**self.environment, **(environment or {})}, timeout=300)
+        return subprocess.run(self.arguments(run, *more, config=config), cwd=ROOT, text=True,
+                              capture_output=True, timeout=300,
+                              env={**self.environment, **(environment or {})})
 
     def begin(self, run: str, *more: str) -> subprocess.Popen:
         return subprocess.Popen(self.arguments(run, *more), cwd=ROOT, env=self.environment,

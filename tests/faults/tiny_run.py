@@ -27,10 +27,11 @@ class Poisoned(NextToken):
 
 def experiment(text: str, steps: int = 12, poisoned: int = -1) -> Experiment:
     """Dropout, a schedule, an average and slices: everything that a resumed run must restore."""
+    objective = NextToken() if poisoned < 0 else Poisoned(example=poisoned)
     return Experiment(
         model=gpt2(width=16, depth=2, heads=2, vocab=384, length=16, dropout=0.1),
         tokenizer=Bytes(), data=Text(path=text, documents="line"), validation=Holdout(),
-        rows=Chunks(length=16), objective=NextToken() if poisoned < 0 else Poisoned(example=poisoned),
+        rows=Chunks(length=16), objective=objective,
         optimizer=AdamW(learning_rate=WarmupCosine(peak=1e-2, warmup=3, steps=steps), decay=0.1),
         steps=steps, batch=4, accumulate=2, average=0.9, seed=3,
         log_every=1, evaluate_every=4, save_every=4,
