@@ -13,7 +13,7 @@ import json
 import sys
 from pathlib import Path
 
-from transformer.error import UserError, guarded
+from transformer.error import UserError, guarded, require_folder
 
 
 def main(arguments: list[str]) -> int:
@@ -33,20 +33,25 @@ def main(arguments: list[str]) -> int:
     from transformer import load, wiring
     from transformer.judge import Judge
     from transformer.launch import configure
+    from transformer.training.progress import number
 
     configure()
+    require_folder(options.json, options.predictions)
     loaded = load(options.checkpoint)
     experiment = changed(loaded.experiment, options)
+    if options.predictions and experiment.task is None:
+        raise UserError("--predictions: only tasks answer records; this checkpoint models text")
     source = source_of(experiment, options.data)
+    named = source or f"{experiment.validation} of {experiment.data}"
     if source is None:
         data = wiring.training_data(experiment, loaded.tokenizer)[1]
     else:
         data = wiring.data_of(experiment, source, loaded.tokenizer)
     judge = Judge(experiment, loaded.model, data, loaded.tokenizer)
     metrics = judge(loaded.params)
-    print(f"{loaded.path}")
+    print(f"{loaded.path}\n  on {named}")
     for name, value in metrics.items():
-        print(f"  {name:{max(map(len, metrics))}}  {value:,.4f}")
+        print(f"  {name:{max(map(len, metrics))}}  {number(value)}")
     if options.json:
         options.json.write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
     if options.predictions:
@@ -64,7 +69,7 @@ def changed(experiment, options):
             raise UserError(f"--task={options.task}: write the task as a spec, such as "
                             "'Classification(classes=(no, yes))'")
         experiment = dataclasses.replace(experiment, task=task)
-    if options.batch:
+    if options.batch is not None:
         experiment = dataclasses.replace(experiment, batch=options.batch, accumulate=1)
     return experiment
 
@@ -91,8 +96,6 @@ def source_of(experiment, path: str | None):
 
 def write_predictions(path: Path, records, predictions) -> None:
     """One JSON object a line: the record's fields and the `prediction`."""
-    if not predictions:
-        raise UserError("--predictions: only tasks answer records; this checkpoint models text")
     with path.open("w", encoding="utf-8") as file:
         for record, prediction in zip(records, predictions, strict=True):
             line = {**record, "prediction": prediction}

@@ -90,6 +90,8 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             data, validation = wiring.training_data(experiment, tokenizer)
             stream = data.stream(experiment)
             judge = validation and Judge(experiment, model, validation, tokenizer, generated=False)
+            if judge:
+                judge.require_metric(experiment.best)
             test = experiment.test and wiring.data_of(experiment, experiment.test, tokenizer)
             final = test and Judge(experiment, model, test, tokenizer)
             mesh = experiment.mesh.build()

@@ -37,9 +37,12 @@ def pretraining(steps: int, seed: int = 0) -> Experiment:
 
 
 def experiment(steps: int = 1500, seed: int = 0) -> dict[str, Experiment]:
-    """Three stages: pretrain, finetune (from it), scratch (the same without it)."""
+    """Three stages: pretrain, scratch (the task without it), finetune (the task from it).
+
+    The last stage is what the run's directory stands for.
+    """
     return {
         "pretrain": pretraining(steps, seed),
-        "finetune": labelled("classification", 100, seed, "pretrain"),
         "scratch": labelled("classification", 100, seed, "pretrain", scratch=True),
+        "finetune": labelled("classification", 100, seed, "pretrain"),
     }

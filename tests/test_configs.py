@@ -53,3 +53,31 @@ def test_a_wrong_argument_of_a_config(config, words):
         stages(config, [])
     for word in words:
         assert word in str(raised.value)
+
+
+@pytest.mark.parametrize("name, text, words", [
+    ("notes.txt", "some text", ["notes.txt is no config", "gpt2.py"]),
+    ("a.py", "x = 1\n", ["no function `experiment`"]),
+    ("b.py", "def experiment():\n    return 3\n", ["returns 3"]),
+    ("c.py", "import nowhere\n", ["c.py:1", "No module named 'nowhere'"]),
+    ("d.py", "def experiment():\n    return name\n", ["d.py:2", "name 'name' is not defined"]),
+    ("e.py", "def experiment(:\n", ["e.py:1", "SyntaxError"]),
+    ("f.py", "from transformer.training.schedule import Constant\n\n\ndef experiment():\n"
+     "    return Constant(peek=1.0)\n", ["f.py:5", "'peek'"]),
+])
+def test_a_config_file_with_a_mistake(tmp_path, name, text, words):
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UserError) as raised:
+        stages(str(path), [])
+    for word in words:
+        assert word in str(raised.value)
+
+
+def test_a_tuple_is_one_argument(tmp_path):
+    path = tmp_path / "g.py"
+    path.write_text("def experiment(classes: tuple[str, ...], seed: int = 0):\n"
+                    "    raise KeyError(classes, seed)\n")
+    with pytest.raises(KeyError) as raised:
+        stages(f"{path}:classes=(no,yes),seed=3", [])
+    assert raised.value.args == (("no", "yes"), 3)

@@ -88,6 +88,17 @@ def test_evaluation_takes_no_more_rows_at_once_than_a_slice_of_training(text):
     assert {shape[0] for shape in seen} == {2}
 
 
+def test_a_deciding_metric_that_will_not_be_found_is_refused_before_training(text):
+    corpus, tokenizer = text
+    made = experiment()
+    data = Data(made.rows.build(corpus, 1), corpus=corpus)
+    judge = Judge(made, Model(TINY), data, tokenizer)
+    for name in ("loss", "perplexity", "accuracy", "bits_per_byte", "word_perplexity"):
+        judge.require_metric(f"validation_{name}")
+    with pytest.raises(UserError, match="validation_acuracy.*did you mean validation_accuracy"):
+        judge.require_metric("validation_acuracy")
+
+
 def test_a_signal_leaves_the_evaluation(text):
     corpus, tokenizer = text
     made = experiment()

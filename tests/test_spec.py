@@ -183,7 +183,7 @@ def test_override_inside_an_architecture(path, text, found):
     ("leaf", "Tvig(size=2)", "there is no kind 'Tvig'; did you mean Twig"),
     ("leaf", "Twig(sise=2)", "Twig has no field 'sise'; did you mean size"),
     ("leaf", "Twig(size=large)", "Twig.size is 'large', but it must be int"),
-    ("leaf", "Twig(2)", "cannot read 'Twig"),
+    ("leaf", "Twig(2)", r"name the fields of Twig, as in Twig\(field=2\)"),
     ("leaf", "Bud()", "is not Twig"),
     ("leaf.size", "__import__('os').getpid()", "cannot read"),
 ])
@@ -220,6 +220,18 @@ def test_two_specs_of_one_name_are_refused():
     with pytest.raises(TypeError, match="two specs are called Twig"):
         type("Twig", (Spec,), namespace)
     assert from_json({"kind": "Twig"}) == Twig()
+
+
+def test_a_field_that_takes_a_spec_or_a_name_tells_them_apart():
+    either = Twig | str | None
+    assert read("Twig(size=5)", either) == Twig(size=5)
+    assert read("runs/Twig(5)", either) == "runs/Twig(5)" and read("Twig", either) == "Twig"
+    assert read("none", either) is None and read("", either) is None
+    assert read("Twig(size=5)", str) == "Twig(size=5)"
+    with pytest.raises(UserError, match="no kind 'Tvig'; did you mean Twig"):
+        read("Tvig(size=5)", either)
+    with pytest.raises(UserError, match="put quotes around its texts"):
+        read("Twig(size=a/*.txt)", either)
 
 
 def test_read_keeps_words():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 
 class UserError(Exception):
@@ -12,6 +13,13 @@ class UserError(Exception):
 
     The programs print the line without a traceback (unless `--debug`) and exit with status 2.
     """
+
+
+def require_folder(*paths: Path | None) -> None:
+    """UserError unless the folder of every output exists: better now than after the work."""
+    for path in paths:
+        if path is not None and not path.parent.is_dir():
+            raise UserError(f"{path}: there is no folder {path.parent}; make it, or choose another")
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:

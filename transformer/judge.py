@@ -14,6 +14,7 @@ from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import Model, unstack
 from transformer.objectives.objective import special
+from transformer.spec import nearest
 from transformer.tasks.metric import bits_per_byte, perplexity
 from transformer.training.experiment import Experiment
 from transformer.training.step import evaluate_step
@@ -65,6 +66,17 @@ class Judge:
             if outputs:
                 self.predictions += self.task.predict(outputs, batch, self.tokenizer)
         return self._metrics(sums)
+
+    def require_metric(self, name: str) -> None:
+        """UserError unless `name` is among what is found; of a task this shows only when judged."""
+        if self.task is not None:
+            return
+        batch = next(self.stream.evaluation(self.rows))
+        terms, _ = jax.eval_shape(self.step, self.model.shapes(), batch, jax.random.key(0))
+        sums = {term: (0.0, 1.0, 0.0) for term in terms}
+        known = [f"validation_{known}" for known in self._metrics(sums)]
+        if name not in known:
+            raise UserError(f"best={name}: there is no such metric{nearest(name, known)}")
 
     def _require_fit(self) -> None:
         if self.task is None:

@@ -17,8 +17,10 @@ from transformer.nn.context import Run
 from transformer.nn.door import unstack
 from transformer.nn.model import Decoder
 from transformer.objectives.objective import special
-from transformer.training.progress import duration
+from transformer.training.progress import duration, number
 from transformer.training.restore import restore_params
+
+COUNTED = ("data_units", "optimisation_units")  # floats, because weights may be; shown as counts
 
 
 def announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak, done, base,
@@ -154,7 +156,7 @@ def _print(summary: dict) -> None:
         if name in ("samples", "stage") or value is None:
             continue
         shown = duration(value) if name == "seconds" else (
-            f"{value:,.4f}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}")
+            number(value) if isinstance(value, float) and name not in COUNTED else f"{value:,.0f}")
         print(f"  {name:{width}} {shown}")
     for sample in samples:
         print(f"  | {sample.replace(chr(10), chr(10) + '  | ')}")

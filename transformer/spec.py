@@ -12,6 +12,7 @@ import dataclasses
 import difflib
 import functools
 import math
+import re
 import types
 import typing
 from typing import Any
@@ -214,10 +215,9 @@ def read(text: str, hint=Any, where: str = "command line"):
     """The value that `text` spells for a field of type `hint`."""
     options = typing.get_args(hint) if typing.get_origin(hint) in (
         typing.Union, types.UnionType, typing.Literal) else (hint,)
-    if str in options or text in options:
-        if type(None) in options and text.lower() == "none":
-            return None
-        return text
+    spelled = re.match(r"[A-Z]\w*\(", text)  # a whole spec
+    if text in options or (str in options and not (spelled and len(options) > 1)):
+        return None if type(None) in options and text.lower() in ("none", "") else text
     wants_tuple = any(o is tuple or typing.get_origin(o) is tuple for o in options)
     if wants_tuple and not text:
         return ()
@@ -228,6 +228,9 @@ def read(text: str, hint=Any, where: str = "command line"):
     try:
         tree = ast.parse(text, mode="eval").body
     except SyntaxError:
+        if spelled:
+            raise UserError(f"{where}: cannot read {text!r}; put quotes around its texts, as in "
+                            "Text(path='data/*.txt')") from None
         return text
     value = _literal(tree, where)
     if float in options and isinstance(value, int) and not isinstance(value, bool):
@@ -236,7 +239,10 @@ def read(text: str, hint=Any, where: str = "command line"):
 
 
 def _literal(tree, where: str):
-    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name) and not tree.args:
+    if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+        if tree.args:
+            raise UserError(f"{where}: name the fields of {tree.func.id}, as in "
+                            f"{tree.func.id}(field={ast.unparse(tree.args[0])})")
         fields = {k.arg: _literal(k.value, where) for k in tree.keywords}
         return build(tree.func.id, fields, where)
     if isinstance(tree, (ast.Tuple, ast.List)):

@@ -79,6 +79,6 @@ def labelled(name: str, labels: int, seed: int, pretrained: str, scratch: bool =
 def experiment(start: str = "runs/quickstart/pretrain",
                task: Literal[tuple(TASKS)] = "classification", labels: int = 100,
                seed: int = 0) -> dict[str, Experiment]:
-    """Two stages: finetune (from the checkpoint `start`) and scratch."""
-    return {"finetune": labelled(task, labels, seed, start),
-            "scratch": labelled(task, labels, seed, start, scratch=True)}
+    """Two stages: scratch, and finetune from the checkpoint `start`."""
+    return {"scratch": labelled(task, labels, seed, start, scratch=True),
+            "finetune": labelled(task, labels, seed, start)}

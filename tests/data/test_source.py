@@ -470,3 +470,10 @@ def test_no_pair_is_taken_for_a_header(write, header, outcome):
     else:
         with pytest.raises(UserError, match=f"a.tsv:2: {outcome}"):
             [text(record, "source") for record in source.records()]
+
+
+@pytest.mark.parametrize("path, reader", [
+    ("a.jsonl", "Jsonl"), ("a.csv.gz", "Table"), ("folder/a.parquet", "Parquet")])
+def test_a_table_is_no_plain_text(path, reader):
+    with pytest.raises(UserError, match=f"read it as {reader}"):
+        Text(path=path)

@@ -14,8 +14,13 @@ from typing import ClassVar, Literal
 
 from transformer.data import lines, reading
 from transformer.data.reading import FileSource, Source, twice
+from transformer.error import UserError
 
 __all__ = ["FileSource", "Jsonl", "Source", "Text"]
+
+
+READERS = {".jsonl": "Jsonl", ".ndjson": "Jsonl", ".csv": "Table", ".tsv": "Table",
+           ".parquet": "Parquet"}
 
 
 class Text(FileSource):
@@ -26,6 +31,12 @@ class Text(FileSource):
     """
 
     documents: Literal["blank", "line", "file"] = "blank"
+
+    def check(self) -> None:
+        super().check()
+        reader = READERS.get(lines.suffix(pathlib.Path(self.path)))
+        if reader:
+            raise UserError(f"{self.path} is no plain text; read it as {reader}(path=...)")
 
     def size(self) -> int | None:
         files = self.files()

@@ -15,7 +15,7 @@ from transformer.error import UserError
 from transformer.spec import nearest
 from transformer.training.experiment import Experiment, lower_is_better
 from transformer.training.meter import Meter
-from transformer.training.progress import Progress
+from transformer.training.progress import Progress, number
 
 
 @dataclasses.dataclass
@@ -83,6 +83,8 @@ class Loop:
             # the first step compiles, and there is nothing new to save yet
             with self.stop.at_once() if done == start else contextlib.nullcontext():
                 state, metrics = self.doors.step(state, self.doors.place(batch))
+            if done == start:
+                self.meter.skip()  # compilation says nothing about the steps to come
             if waiting:
                 self.take(*waiting)
             waiting, done = (number + 1, metrics, batch, loaded - began), number + 1
@@ -152,7 +154,7 @@ class Loop:
             self.counters["evaluated"] = done
             better = self.judge(values)
             self.log.write({"step": done, **values})
-            told = "  ".join(f"{name} {value:.4f}" for name, value in values.items())
+            told = "  ".join(f"{name} {number(value)}" for name, value in values.items())
             self.progress.message(f"step {done:,}  {told}")
         regular = done == e.steps or (e.save_every and done % e.save_every == 0)
         if regular or better or self.out_of_patience():

@@ -57,6 +57,11 @@ class Progress:
         return (now - since) / (step - start) * (self.steps - step) if step > start else None
 
 
+def number(value: float) -> str:
+    """Four places, or three digits and an exponent where that would be long."""
+    return f"{value:,.4f}" if abs(value) < 1e6 else f"{value:.3g}"
+
+
 def line(step: int, steps: int, loss: float, tokens_per_second: float | None,
          mfu: float | None, left: float | None) -> str:
     """The text of the progress line; what is unknown is left out."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transformer.error import UserError
+from transformer.error import UserError, require_folder
 from transformer.verbs.lines import batches, read_lines
 
 
@@ -62,6 +62,7 @@ def command(arguments: list[str]) -> int:
 
     from transformer import load
 
+    require_folder(options.outputs)
     vectors = embed(load(options.checkpoint), texts, options.pooling)
     if options.outputs:
         made = options.outputs

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transformer.error import UserError
+from transformer.error import UserError, require_folder
 from transformer.verbs.lines import batches, read_lines
 
 MASK = "<mask>"
@@ -86,6 +86,7 @@ def command(arguments: list[str]) -> int:
 
     from transformer import load
 
+    require_folder(options.json)
     found = fill(load(options.checkpoint), texts, options.count)
     for text, masks in zip(texts, found):
         print(text)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transformer.error import UserError
+from transformer.error import UserError, require_folder
 from transformer.spec import to_json
 from transformer.verbs.lines import read_lines
 from transformer.verbs.prompts import Prompt, continuation, prompt_of
@@ -27,7 +27,7 @@ def command(arguments: list[str]) -> int:
         settings out of range.
     """
     options = _parser().parse_args(arguments)
-    texts = [options.prompt] if options.prompts is None else read_lines(options.prompts)
+    texts = options.prompt if options.prompts is None else read_lines(options.prompts)
     choose, rows = _choice(options), len(texts) * options.samples
     if options.samples < 1:
         raise UserError(f"--samples is {options.samples}; ask for at least 1")
@@ -39,7 +39,9 @@ def command(arguments: list[str]) -> int:
 
     from transformer import load
 
+    require_folder(options.json)
     loaded = load(options.checkpoint)
+    print(loaded.path, file=sys.stderr)
     if "logits" not in dict(loaded.model.spec.heads):
         heads = ", ".join(dict(loaded.model.spec.heads)) or "none"
         raise UserError("generate needs a model that predicts the next token (a head called "
@@ -72,7 +74,8 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("checkpoint", type=Path, help="a run's directory or one step's")
     given = parser.add_mutually_exclusive_group(required=True)
-    given.add_argument("--prompt", metavar="TEXT", help="the text to begin from")
+    given.add_argument("--prompt", metavar="TEXT", action="append",
+                       help="a text to begin from; may be given several times")
     given.add_argument("--prompts", type=Path, metavar="FILE", help="a prompt on each line, UTF-8")
     add("--tokens", type=int, metavar="N", help="new tokens at most, int (default: "
         f"{TOKENS}, or fewer where the context ends); a text may stop by itself before")
