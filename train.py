@@ -109,8 +109,8 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
                 train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
                 average=experiment.average), donate_argnums=0)
             flops, peak = launch.flops_and_peak(experiment, model, stream)
-            announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak,
-                     done, base, fresh_names, time.perf_counter() - began)
+            announce(stage, experiment, model, tokenizer, data, stream, state, mesh, flops,
+                     peak, done, base, fresh_names, time.perf_counter() - began)
         doors = Doors(
             step=step, place=place, units=experiment.objective.units, digest=launch.digest,
             evaluate=judge and launch.evaluation(judge, experiment, stop),

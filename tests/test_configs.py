@@ -1,28 +1,78 @@
 """Every config: it builds, is a plain value, and takes its arguments from the command line."""
 
+import functools
 import json
 from pathlib import Path
 
+import jax
 import pytest
 
 from transformer import kinds
+from transformer.data.chunks import Chunks
+from transformer.data.source import Text
+from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
+from transformer.launch import begin, files
+from transformer.loaded import architecture
 from transformer.nn.door import Model
+from transformer.nn.model import Decoder
+from transformer.objectives.masked_lm import MaskedLM
+from transformer.objectives.next_token import NextToken
 from transformer.spec import from_json, to_json
+from transformer.training.checkpoint import Checkpoints
 from transformer.training.config import stages
-from transformer.wiring import require_kinds
+from transformer.training.experiment import Experiment
+from transformer.training.optimizer import AdamW
+from transformer.training.schedule import Constant
+from transformer.wiring import require_kinds, transfer
+from transformer.zoo.bert import MASKED, bert
+from transformer.zoo.gpt2 import gpt2
 
-CONFIGS = sorted(str(path) for path in Path("configs").rglob("*.py"))
-NEEDS = {"wikitext2": "folder=data", "multi30k": "folder=data"}
+CONFIGS = sorted(str(path) for path in Path("configs").rglob("*.py")
+                 if "def experiment(" in path.read_text())
+RECIPES = {"gpt1": "tiny", "gpt2": "tiny", "llama": "tiny", "bert": "nano", "vaswani": "tiny"}
+LABELLED = "text,label\n" + "good,pos\nbad,neg\n" * 20
 
 
-def made(path):
-    argument = NEEDS.get(Path(path).stem)
-    return stages(f"{path}:{argument}" if argument else path, [])
+def checkpoint(directory, model, objective):
+    """A step of a run that has not learnt anything."""
+    experiment = Experiment(model=model, data=Text(path="unread"), tokenizer=Bytes(),
+                            rows=Chunks(length=16), objective=objective,
+                            optimizer=AdamW(learning_rate=Constant(peak=1e-3)), steps=1, batch=2)
+    state, _ = begin(Model(model), experiment.optimizer.build(), experiment, None)
+    with Checkpoints(directory) as checkpoints:
+        checkpoints.save(1, state, files(experiment, Bytes().train(), "", {}))
+    return directory
+
+
+@pytest.fixture(scope="session")
+def decoder(tmp_path_factory):
+    model = gpt2(width=16, depth=1, heads=2, vocab=384, length=32)
+    return checkpoint(tmp_path_factory.mktemp("decoder"), model, NextToken())
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory):
+    model = bert(width=16, depth=1, heads=2, vocab=384, length=32, outputs=(MASKED,), pooler=False)
+    return checkpoint(tmp_path_factory.mktemp("encoder"), model, MaskedLM())
+
+
+@pytest.fixture
+def made(decoder, tmp_path):
+    """A config's experiments, with no arguments but those that it cannot do without."""
+    (tmp_path / "train.csv").write_text(LABELLED)
+    needs = {"wikitext2": "folder=data", "multi30k": "folder=data",
+             "table": f"train={tmp_path}/train.csv,start={decoder},classes=(neg,pos)"}
+
+    def call(path):
+        argument = needs.get(Path(path).stem)
+        return stages(f"{path}:{argument}" if argument else path, [])
+
+    return call
 
 
 @pytest.mark.parametrize("path", CONFIGS)
-def test_a_config_is_a_value_that_can_be_stored(path):
+def test_a_config_is_a_value_that_can_be_stored(path, made):
     kinds.register()
     for experiment in made(path).values():
         assert from_json(json.loads(json.dumps(to_json(experiment)))) == experiment
@@ -30,7 +80,7 @@ def test_a_config_is_a_value_that_can_be_stored(path):
 
 
 @pytest.mark.parametrize("path", CONFIGS)
-def test_the_model_of_a_config_fits_its_rows_and_tokenizer(path):
+def test_the_model_of_a_config_fits_its_rows_and_tokenizer(path, made):
     for experiment in made(path).values():
         model = Model(experiment.model)
         assert model.count() > 0
@@ -38,6 +88,42 @@ def test_the_model_of_a_config_fits_its_rows_and_tokenizer(path):
         assert limit is None or experiment.rows.length <= limit
         ids = getattr(experiment.tokenizer, "vocab", None)
         assert ids is None or ids <= experiment.model.embedding.vocab
+
+
+@pytest.mark.parametrize(("name", "size"), RECIPES.items())
+def test_a_recipe_on_your_own_text(name, size, tmp_path):
+    Bytes().train().save(tmp_path)
+    argument = f"path=my.txt,size={size},steps=50,batch=32,tokenizer={tmp_path}"
+    made, = stages(f"configs/pretrain/{name}.py:{argument}", []).values()
+    assert made.model.embedding.vocab == -(-Bytes().train().size // 128) * 128
+    assert (made.steps, made.batch, made.accumulate, made.run.dtype) == (50, 32, 1, "float32")
+    assert made.rows.length <= 256
+
+
+@pytest.mark.parametrize(("name", "slices"), [("gpt1", 1), ("gpt2", 16), ("llama", 8),
+                                              ("bert", 2)])
+def test_the_papers_batches_are_cut_into_slices(name, slices):
+    made, = stages(f"configs/pretrain/{name}.py", []).values()
+    assert made.accumulate == slices
+    assert made.run.dtype == "bfloat16"
+    odd, = stages(f"configs/pretrain/{name}.py:batch=7", []).values()
+    assert odd.accumulate == 1
+
+
+@pytest.mark.parametrize("kind", ["decoder", "encoder"])
+def test_a_table_gets_the_checkpoints_model(kind, request, tmp_path):
+    start, train = request.getfixturevalue(kind), tmp_path / "train.csv"
+    train.write_text(LABELLED)
+    argument = f"train={train},start={start},classes=(neg,pos),batch=4"
+    made, = stages(f"configs/finetune/table.py:{argument}", []).values()
+    old = architecture(start)
+    assert made.model.embedding == old.embedding and made.model.stack == old.stack
+    assert [name for name, _ in made.model.heads] == [old.heads[0][0], "classes"]
+    assert (made.objective.auxiliary > 0) == isinstance(old, Decoder)
+    assert (made.steps, made.evaluate_every, made.rows.length) == (27, 9, 32)  # 36 of 40 records
+    params = jax.jit(Model(made.model).init)(jax.random.key(0))
+    base = start / "checkpoints/00000001"
+    assert {name.split("/")[0] for name in transfer(params, base)[1]} == {"heads_classes"}
 
 
 @pytest.mark.parametrize("config, words", [

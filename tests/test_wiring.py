@@ -20,6 +20,7 @@ from transformer.objectives.classify import Classify
 from transformer.objectives.next_token import NextToken
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
 from transformer.report import require_prompts
+from transformer.tasks.classification import Classification
 from transformer.tasks.summarisation import Summarisation
 from transformer.training import paths
 from transformer.training.checkpoint import Checkpoints
@@ -122,6 +123,15 @@ def test_a_source_has_the_room_of_its_own_side(tmp_path, size, kept):
     example = summaries(tmp_path, **({"source_length": size} if size else {}))
     assert (example["source_segments"] > 0).sum() == kept  # 40 letters and eos, or what fits
     assert (example["segments"] > 0).sum() == 3
+
+
+def test_records_that_fill_their_row_are_counted(tmp_path):
+    path = tmp_path / "some.jsonl"
+    texts = ["abc", "abcdefghijklmn", "abcdefghijklmnopq"]  # 14 letters fill a row of 16
+    path.write_text("".join(json.dumps({"text": t, "label": "0"}) + "\n" for t in texts))
+    made = experiment(model=CLASSIFIER, objective=Classify(), rows=Padded(length=16),
+                      data=Jsonl(path=str(path)), task=Classification(classes=("0", "1", "2")))
+    assert wiring.data_of(made, made.data, Bytes().train()).full == 2
 
 
 def test_an_objective_needs_its_labels(tmp_path):

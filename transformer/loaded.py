@@ -12,7 +12,7 @@ from transformer import kinds
 from transformer.data.tokenizer import load_tokenizer
 from transformer.error import UserError
 from transformer.nn.door import Model, unstack
-from transformer.spec import from_json
+from transformer.spec import Spec, from_json
 from transformer.training import manifest
 from transformer.training.experiment import Experiment
 from transformer.training.restore import restore_params, shapes
@@ -61,16 +61,30 @@ def load(checkpoint, average: bool | None = None) -> Loaded:
     Raises:
       UserError: no checkpoint there, or none that is whole.
     """
-    path = find(stage(Path(checkpoint)))
-    if damage := manifest.problems(path):
-        raise UserError(f"damaged checkpoint: {damage[0]}; restore it from a copy, or name another")
-    kinds.register()
+    path = _whole(checkpoint)
     experiment = from_json(json.loads((path / "data.json").read_text())["experiment"], str(path))
-    model = Model(from_json(json.loads((path / "spec.json").read_text()), str(path / "spec.json")))
+    model = Model(_architecture(path))
     if average is None:
         average = any(name.startswith("ema/") for name in shapes(path))
     params = restore_params(path, model.shapes(), average=average, verified=True)
     return Loaded(model, params, load_tokenizer(path / "tokenizer"), experiment, path)
+
+
+def architecture(checkpoint) -> Spec:
+    """The model that a checkpoint holds, without its parameters. Arguments and errors as `load`."""
+    return _architecture(_whole(checkpoint))
+
+
+def _whole(checkpoint) -> Path:
+    path = find(stage(Path(checkpoint)))
+    if damage := manifest.problems(path):
+        raise UserError(f"damaged checkpoint: {damage[0]}; restore it from a copy, or name another")
+    kinds.register()
+    return path
+
+
+def _architecture(path: Path) -> Spec:
+    return from_json(json.loads((path / "spec.json").read_text()), str(path / "spec.json"))
 
 
 def stage(path: Path) -> Path:

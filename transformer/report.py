@@ -23,8 +23,8 @@ from transformer.training.restore import restore_params
 COUNTED = ("data_units", "optimisation_units")  # floats, because weights may be; shown as counts
 
 
-def announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, peak, done, base,
-             fresh, seconds) -> None:
+def announce(stage, experiment, model, tokenizer, data, stream, state, mesh, flops, peak, done,
+             base, fresh, seconds) -> None:
     """The table that a run begins with."""
     batch = stream[0]
     tokens = sum(batch[n].size for n in ("tokens", "source_tokens") if n in batch)
@@ -49,6 +49,9 @@ def announce(stage, experiment, model, tokenizer, stream, state, mesh, flops, pe
         "schedule": _short(schedule),
         "optimizer": _short(experiment.optimizer),
     }
+    if data.full:
+        lines["cut"] = (f"{data.full:,} of {len(data.records):,} records fill their row; what was "
+                        "longer is cut (rows.length)")
     if base is not None:
         lines["start from"] = f"{base}; fresh: {', '.join(fresh) or 'nothing'}"
     if done:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from transformer.data.corpus import Corpus, Holdout
 from transformer.data.encode import encode
@@ -30,11 +31,15 @@ from transformer.training.shelf import find, on_disk
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """One split: rows to draw from, the records behind them (labelled data), the corpus (text)."""
+    """One split: rows to draw from, the records behind them (labelled data), the corpus (text).
+
+    full: records that fill their row; whatever of them was longer has been cut.
+    """
 
     rows: Any
     records: list[dict] | None = None
     corpus: Corpus | None = None
+    full: int = 0
 
     def stream(self, experiment: Experiment) -> Stream:
         """The batches of the experiment over these rows.
@@ -149,7 +154,8 @@ def _labelled(experiment, records, tokenizer) -> Data:
     examples = [{**experiment.task.example(record, tokenizer, *room), "where": record.get("where")}
                 for record in records]
     rows = experiment.rows.build(examples, lookahead, tokenizer=tokenizer)
-    return Data(rows, records=records)
+    full = sum(np.shape(example["tokens"])[-1] >= length for example in examples)
+    return Data(rows, records=records, full=full)
 
 
 def beginning(experiment: Experiment, directory: Path, workdir: Path) -> Path | None:

@@ -2,10 +2,8 @@
 
 from typing import Literal
 
-from transformer.data.corpus import Holdout
-from transformer.data.pieces import Pieces
+from configs.pretrain.own_text import TO_TRY, own_text
 from transformer.data.chunks import Chunks
-from transformer.data.source import Text
 from transformer.nn.context import Run
 from transformer.objectives.next_token import NextToken
 from transformer.ops.placement import Mesh
@@ -18,21 +16,21 @@ RATES = {"tiny": 1e-3, "7b": 3e-4, "13b": 3e-4, "33b": 1.5e-4, "65b": 1.5e-4}  #
 
 
 def experiment(path: str = "data/*.txt", size: Literal[tuple(SIZES)] = "7b",
-               steps: int = 250_000) -> Experiment:
-    """4M tokens a batch in rows of 2,048 tokens, parameters split over all devices."""
+               steps: int = 250_000, batch: int = 2048, tokenizer: str | None = None) -> Experiment:
+    """4M tokens a batch in rows of 2,048 tokens, parameters split over all devices.
+
+    tokenizer: see `own_text.vocabulary`.
+    """
+    vocab, shared = own_text(path, size, batch, tokenizer, paper=32_000, rows=256,
+                             run=Run(remat="dots"))
     peak = RATES[size]
     return Experiment(
-        model=llama(**{**SIZES[size], "vocab": 32_000}),
-        tokenizer=Pieces(vocab=32_000),
-        data=Text(path=path),
-        validation=Holdout(fraction=0.005),
-        rows=Chunks(length=2048),
+        model=llama(**{**SIZES[size], "vocab": vocab}),
+        rows=Chunks(length=256 if size in TO_TRY else 2048),
         objective=NextToken(),
         optimizer=AdamW(learning_rate=WarmupCosine(peak=peak, warmup=min(2000, steps // 10),
                                                    steps=steps, final=peak / 10),
                         b1=0.9, b2=0.95, decay=0.1, clip=1.0),
-        run=Run(dtype="bfloat16", remat="dots"),
         mesh=Mesh(data=1, fsdp=-1),
-        steps=steps, batch=2048, accumulate=8,
-        log_every=10, evaluate_every=1000, save_every=1000,
+        steps=steps, **shared,
     )

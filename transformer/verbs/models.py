@@ -18,16 +18,22 @@ def families() -> dict:
 
 
 def rows() -> list[dict]:
-    """One row for each size: {family, size, parameters, paper, objectives, command}."""
+    """One row for each size: {family, size, parameters, paper, objectives, command}.
+
+    The command is quoted because some shells look for files wherever a word has a star.
+    """
     from transformer.nn.door import Model
 
     found = []
     for family, module in families().items():
+        pairs = "sequence_to_sequence" in module.OBJECTIVES
+        data = "path=train.tsv,validation=valid.tsv" if pairs else "path=data/*.txt"
         for size in module.SIZES:
             count = Model(getattr(module, family)(size)).count()
             found.append({"family": family, "size": size, "parameters": count,
                           "paper": module.PAPER, "objectives": list(module.OBJECTIVES),
-                          "command": f"python train.py configs/pretrain/{family}.py:size={size}"})
+                          "command": f"python train.py 'configs/pretrain/{family}.py:{data},"
+                                     f"size={size}'"})
     return found
 
 
