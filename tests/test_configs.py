@@ -1,6 +1,5 @@
 """Every config: it builds, is a plain value, and takes its arguments from the command line."""
 
-import functools
 import json
 from pathlib import Path
 
