@@ -29,7 +29,7 @@ def experiment(folder: str, model: Literal["gpt", "bert"] = "gpt",
 
 def gpt(folder: str, steps: int | None) -> Experiment:
     """Rows of the running text, 4,096 tokens a step."""
-    steps = steps or 1000
+    steps = steps or 1600
     return Experiment(
         model=gpt2(**SHAPE), objective=NextToken(), **splits(folder, "file"),
         rows=Chunks(length=128, cross_documents=True), **recipe(steps, warmup=200),
