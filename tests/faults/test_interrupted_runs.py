@@ -124,6 +124,37 @@ def test_ctrl_c_while_judging_is_no_traceback(programs, whole):
     assert process.returncode in (0, 130) and "Traceback" not in err, err
 
 
+def test_a_signal_while_generating_is_no_traceback(programs, whole):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "transformer", "generate", str(programs.folder / whole),
+         "--prompt=ab", "--tokens=4"], cwd=ROOT, text=True, env=programs.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(1.2)
+    process.terminate()
+    _, err = process.communicate(timeout=10)
+    assert process.returncode in (0, -signal.SIGTERM) and "Traceback" not in err, err
+
+
+def test_of_two_started_at_once_one_runs(programs, whole):
+    both = [programs.begin("at once"), programs.begin("at once")]
+    found = [(*process.communicate(timeout=120), process.returncode) for process in both]
+    assert sorted(status for *_, status in found) == [0, 2]
+    runner = next(p for p, (*_, status) in zip(both, found) if status == 0)
+    refusal = next(err for _, err, status in found if status == 2)
+    assert str(runner.pid) in refusal and refusal.count("\n") == 1
+    same_as_whole(programs, whole, "at once")
+
+
+def test_two_devices_and_slices_train_as_one_device_does(programs, whole):
+    done = programs.train("two devices", "--mesh.data=2", environment={
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2"})
+    assert done.returncode == 0 and "2 x cpu" in done.stdout, done.stderr
+    for mine, one in zip(programs.log("two devices"), programs.log(whole), strict=True):
+        assert mine.get("batch_hash") == one.get("batch_hash")
+        for name in {"loss", "grad_norm", "validation_loss"} & one.keys():
+            assert mine[name] == pytest.approx(one[name], rel=1e-5), (one["step"], name)
+
+
 def test_a_prolonged_run_that_is_interrupted_goes_on(programs):
     assert programs.train("prolonged", "--steps=8").returncode == 0
     process = programs.begin("prolonged", "--steps=600")
