@@ -77,13 +77,10 @@ def changed(experiment, options):
 def source_of(experiment, path: str | None):
     """What to judge on; None is the part of the training data that was held out."""
     from transformer.data.corpus import Holdout
-    from transformer.data.lines import suffix
-    from transformer.data.source import FileSource, Jsonl, Text
-    from transformer.data.table import Parquet, Table
+    from transformer.data.source import FileSource, reader
 
     if path is not None:
-        ending = suffix(Path(path))
-        kind = next((k for k in (Jsonl, Table, Parquet) if ending in k.suffixes), Text)
+        kind = reader(path)
         if isinstance(experiment.data, FileSource) and type(experiment.data) is kind:
             return dataclasses.replace(experiment.data, path=path)
         return kind(path=path)

@@ -125,6 +125,13 @@ def test_a_table_gets_the_checkpoints_model(kind, request, tmp_path):
     assert {name.split("/")[0] for name in transfer(params, base)[1]} == {"heads_classes"}
 
 
+def refused(config, words):
+    with pytest.raises(UserError) as raised:
+        stages(config, [])
+    for word in words:
+        assert word in str(raised.value)
+
+
 @pytest.mark.parametrize("config, words", [
     ("configs/pretrain/wikitext2.py", ["folder", "folder=VALUE"]),
     ("configs/pretrain/wikitext2.py:folder=x,model=grt", ["'gpt'", "'bert'"]),
@@ -134,10 +141,7 @@ def test_a_table_gets_the_checkpoints_model(kind, request, tmp_path):
     ("configs/quickstart.py:sed=1", ["sed", "did you mean seed"]),
 ])
 def test_a_wrong_argument_of_a_config(config, words):
-    with pytest.raises(UserError) as raised:
-        stages(config, [])
-    for word in words:
-        assert word in str(raised.value)
+    refused(config, words)
 
 
 @pytest.mark.parametrize("name, text, words", [
@@ -153,10 +157,7 @@ def test_a_wrong_argument_of_a_config(config, words):
 def test_a_config_file_with_a_mistake(tmp_path, name, text, words):
     path = tmp_path / name
     path.write_text(text)
-    with pytest.raises(UserError) as raised:
-        stages(str(path), [])
-    for word in words:
-        assert word in str(raised.value)
+    refused(str(path), words)
 
 
 def test_a_tuple_is_one_argument(tmp_path):

@@ -47,9 +47,9 @@ class Judge:
         """{metric: value}, or None if `stopped()` became true meanwhile.
 
         "loss" is the objective's; terms go by their names; text adds "perplexity" per token,
-        "bits_per_byte" and "word_perplexity"; a task adds its own metrics. The latter two take
-        the mean over the predictions for all tokens of the text, also where the rows predict a
-        few less, such as the first of each document.
+        "bits_per_byte" and "word_perplexity"; a task adds its own metrics. Bits and
+        words take the mean over the predictions for every token of the text, also where the rows
+        predict a few less, such as all but the first of a document.
         """
         key, sums, self.predictions = jax.random.key(0), {}, []
         decoding = unstack(params) if self._generates() else None

@@ -1,13 +1,10 @@
 """Classes of the texts in your own table, learnt from your own checkpoint."""
 
 import dataclasses
-from pathlib import Path
 
 from transformer.data.corpus import Holdout
-from transformer.data.lines import suffix
 from transformer.data.padding import Padded
-from transformer.data.source import FileSource, Jsonl
-from transformer.data.table import Parquet, Table
+from transformer.data.source import FileSource, Text, reader
 from transformer.error import UserError
 from transformer.loaded import architecture
 from transformer.nn.head import Classes
@@ -54,11 +51,10 @@ def experiment(train: str, start: str, classes: tuple[str, ...], test: str | Non
 
 def table(path: str) -> FileSource:
     """The source that reads files of this suffix."""
-    for kind in (Table, Jsonl, Parquet):
-        if suffix(Path(path)) in kind.suffixes:
-            return kind(path=path)
-    raise UserError(f"{path}: the suffix does not tell what it is; use .csv, .tsv, .jsonl or "
-                    ".parquet")
+    if reader(path) is Text:
+        raise UserError(f"{path}: the suffix does not tell what it is; use .csv, .tsv, .jsonl or "
+                        ".parquet")
+    return reader(path)(path=path)
 
 
 def classifier(start: str, classes: int):

@@ -148,7 +148,7 @@ def test_a_vocabulary_that_does_not_fit_the_text_is_refused_with_one_that_does()
 @pytest.mark.parametrize("fields, message", [
     ({"vocab": 267}, "267 ids are taken"), ({"vocab": 12, "byte_fallback": False, "sentinels": 1},
                                             "12 ids are taken"),
-    ({"character_coverage": 0.2}, "between 0.98 and 1"), ({"sample": 0}, "counts characters"),
+    ({"character_coverage": 0.2}, "between 0.98 and 1"), ({"sample": 0}, "sample is 0"),
     ({"model": "word"}, "must be one of"), ({"normalization": "nfc"}, "must be one of"),
 ])
 def test_fields_out_of_range_are_refused(fields, message):

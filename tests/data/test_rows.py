@@ -156,7 +156,7 @@ def test_chunks_of_examples_are_refused():
 
 @pytest.mark.parametrize("kind", [Chunks, Packed, Padded])
 def test_a_row_has_a_length(kind):
-    with pytest.raises(UserError, match="at least 1 token"):
+    with pytest.raises(UserError, match="length is 0, but it must be at least 1"):
         kind(length=0)
 
 

@@ -37,7 +37,6 @@ class Packed(RowsSpec):
     source_length: Count | None = None
 
     def check(self) -> None:
-        super().check()
         if self.opening and self.length < 2:
             raise UserError(f"Packed.length is {self.length}, but an opening needs at least 2")
 

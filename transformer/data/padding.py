@@ -34,7 +34,6 @@ class Padded(RowsSpec):
     too_long: Literal["refuse", "truncate", "skip"] | None = None
 
     def check(self) -> None:
-        super().check()
         widths = (0, *self.buckets, self.length + 1)
         if list(widths) != sorted(set(widths)):
             raise UserError(f"Padded.buckets are {self.buckets}, but they must rise and be at most "

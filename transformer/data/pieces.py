@@ -20,6 +20,7 @@ from transformer.data.stored import read_file
 from transformer.data.tokenizer import Tokenizer, TokenizerSpec
 from transformer.data.vocabulary import check_sentinels
 from transformer.error import UserError
+from transformer.spec import Count
 
 MODEL_FILE = "pieces.model"
 LINE = 2000  # characters; longer lines are learnt from in parts
@@ -53,7 +54,7 @@ class Pieces(TokenizerSpec):
     split_digits: bool = False
     character_coverage: float = 0.9995
     sentinels: int = 0
-    sample: int = 10_000_000
+    sample: Count = 10_000_000
 
     def check(self):
         check_sentinels(self)
@@ -64,8 +65,6 @@ class Pieces(TokenizerSpec):
         if not 0.98 <= self.character_coverage <= 1:
             raise UserError(f"Pieces.character_coverage is {self.character_coverage}, "
                             "but it must lie between 0.98 and 1")
-        if self.sample < 1:
-            raise UserError(f"Pieces.sample is {self.sample}, but it counts characters")
 
     def train(self, documents: Iterable[str]) -> Tokenizer:
         documents = map(str.lower, documents) if self.normalization == "lowercase" else documents

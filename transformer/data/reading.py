@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 
 from transformer.data import fingerprint, lines
 from transformer.error import UserError
-from transformer.spec import Spec, to_json
+from transformer.spec import Count, Spec, to_json
 
 PIECE = 1 << 20  # characters; a longer document is handed on in pieces
 
@@ -77,12 +77,8 @@ class FileSource(Source):
 
     path: str
     on_bad_line: Literal["refuse", "skip"] = "refuse"
-    line_limit: int = 16_000_000  # bytes
+    line_limit: Count = 16_000_000  # bytes
     suffixes: ClassVar[tuple[str, ...]] = ()  # of the files taken from a folder; (): all
-
-    def check(self) -> None:
-        if self.line_limit < 1:
-            raise UserError(f"line_limit is {self.line_limit}, but it must be at least 1 byte")
 
     def files(self) -> list[pathlib.Path]:
         return lines.files(self.path, self.suffixes)

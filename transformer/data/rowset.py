@@ -6,8 +6,7 @@ import numpy as np
 
 from transformer.data import order
 from transformer.data.fingerprint import digest
-from transformer.error import UserError
-from transformer.spec import Spec, to_json
+from transformer.spec import Count, Spec, to_json
 
 Example = dict[str, np.ndarray]
 
@@ -53,9 +52,4 @@ class Rows:
 class RowsSpec(Spec):
     """Base of the rows specs over data. `length`: tokens of a row, without the lookahead."""
 
-    length: int
-
-    def check(self) -> None:
-        if self.length < 1:
-            name = type(self).__name__
-            raise UserError(f"{name}.length is {self.length}, but it must be at least 1 token")
+    length: Count

@@ -19,8 +19,12 @@ from transformer.error import UserError
 __all__ = ["FileSource", "Jsonl", "Source", "Text"]
 
 
-READERS = {".jsonl": "Jsonl", ".ndjson": "Jsonl", ".csv": "Table", ".tsv": "Table",
-           ".parquet": "Parquet"}
+def reader(path: str) -> type[FileSource]:
+    """The source that a path's suffix asks for: Jsonl, Table, Parquet, else Text."""
+    from transformer.data.table import Parquet, Table
+
+    ending = lines.suffix(pathlib.Path(path))
+    return next((kind for kind in (Jsonl, Table, Parquet) if ending in kind.suffixes), Text)
 
 
 class Text(FileSource):
@@ -33,10 +37,8 @@ class Text(FileSource):
     documents: Literal["blank", "line", "file"] = "blank"
 
     def check(self) -> None:
-        super().check()
-        reader = READERS.get(lines.suffix(pathlib.Path(self.path)))
-        if reader:
-            raise UserError(f"{self.path} is no plain text; read it as {reader}(path=...)")
+        if (kind := reader(self.path)) is not Text:
+            raise UserError(f"{self.path} is no plain text; read it as {kind.__name__}(path=...)")
 
     def size(self) -> int | None:
         files = self.files()

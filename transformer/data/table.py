@@ -32,7 +32,6 @@ class Table(FileSource):
     suffixes: ClassVar[tuple[str, ...]] = tuple(DELIMITERS)
 
     def check(self) -> None:
-        super().check()
         if self.delimiter is not None and len(self.delimiter) != 1:
             raise UserError(f"Table.delimiter is {self.delimiter!r}, but it must be one character")
         if not self.header and not self.fields:

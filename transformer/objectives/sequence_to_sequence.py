@@ -6,9 +6,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from transformer.error import UserError
 from transformer.objectives.next_token import scored
 from transformer.objectives.objective import Objective, special
+from transformer.spec import Rate
 
 
 class SequenceToSequence(Objective):
@@ -19,16 +19,11 @@ class SequenceToSequence(Objective):
     start: the special piece that the decoder reads first; "pad" is the zero id of T5.
     """
 
-    smoothing: float = 0.0
+    smoothing: Rate = 0.0
     spread: Literal["all", "others"] = "all"
     start: Literal["bos", "start", "pad"] = "bos"
     main: ClassVar[str] = "target"
     needs: ClassVar[tuple[str, ...]] = ("source_tokens",)
-
-    def check(self):
-        if not 0 <= self.smoothing < 1:
-            raise UserError(f"SequenceToSequence.smoothing is {self.smoothing}, but it must be at "
-                            "least 0 and less than 1")
 
     def first(self, tokenizer) -> int:
         """The id that generation starts from."""

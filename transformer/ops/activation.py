@@ -7,13 +7,9 @@ import jax
 import jax.numpy as jnp
 
 
-def remade(activation):
-    """Keeps the argument alone for the backward pass, which computes the steps between again.
-
-    They are cheaper to make than to fetch, and would be two or three arrays of the widest kind.
-    """
-    return jax.checkpoint(activation)
-
+# The backward pass keeps the argument alone: the steps between are cheaper to make again than to
+# fetch, and would be two or three arrays of the widest kind.
+remade = jax.checkpoint
 
 ACTIVATIONS = {
     "relu": jax.nn.relu,
