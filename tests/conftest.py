@@ -95,7 +95,7 @@ def make(name: str, size: str = "") -> Tiny:
     zoo = importlib.import_module(f"transformer.zoo.{name}")
     model = Model(getattr(zoo, name)(size or min(zoo.SIZES, key=lambda s: zoo.SIZES[s]["width"])))
     return Tiny(name, model, scattered(model.shapes()), distinct(model.spec),
-                "mlm" if name == "bert" else "logits",
+                next((h for h in ("logits", "replaced", "mlm") if h in dict(model.spec.heads))),
                 jax.jit(model.apply, static_argnames="run"))
 
 

@@ -1,12 +1,13 @@
 """What position may and may not do: nothing without it, only distances with rotary."""
 
 import dataclasses
+import functools
 
 import jax.numpy as jnp
 import numpy as np
 
 from transformer.nn.position import NoPosition
-from transformer.ops.rotary import rotate
+from transformer.ops.rotary import rates, rotate
 from transformer.ops.sinusoid import sinusoid
 
 ORDER = np.random.default_rng(1).permutation(12)
@@ -37,7 +38,7 @@ def test_rotary_scores_depend_on_distance_alone():
     draw = np.random.default_rng(0)
     q, k = (np.tile(draw.standard_normal((1, 1, 2, 8)), (1, 9, 1, 1)) for _ in "qk")
     i_BT = jnp.arange(9)[None]
-    turned = [rotate(jnp.asarray(x, jnp.float32), i_BT, 100.0) for x in (q, k)]
+    turned = [rotate(jnp.asarray(x, jnp.float32), i_BT, rates(x.shape[-1], 100.0)) for x in (q, k)]
     score_HTS = np.einsum("bthk,bshk->hts", *turned)
     for distance in range(-8, 9):
         along = np.diagonal(score_HTS, -distance, 1, 2)
@@ -52,7 +53,8 @@ def test_rotary_turns_complex_numbers():
     angle = i_BT[..., None, None] * 10_000.0 ** (-2 * np.arange(4) / 8)  # Su 2021 §3.2.2
     turned = np.exp(1j * angle) * z
     want = np.concatenate([turned.real, turned.imag], -1)
-    np.testing.assert_allclose(rotate(jnp.asarray(x), jnp.asarray(i_BT), 10_000.0), want, atol=1e-4)
+    turn = functools.partial(rotate, rate_K=rates(8, 10_000.0))
+    np.testing.assert_allclose(turn(jnp.asarray(x), jnp.asarray(i_BT)), want, atol=1e-4)
 
 
 def test_rotary_model_ignores_a_shift_of_all_positions(tiny):

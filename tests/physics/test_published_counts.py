@@ -7,7 +7,9 @@ import pytest
 
 from transformer.nn.door import Model
 from transformer.nn.model import Decoder
+from transformer.zoo.albert import albert
 from transformer.zoo.bert import MASKED, bert
+from transformer.zoo.electra import electra
 from transformer.zoo.gpt1 import gpt1
 from transformer.zoo.gpt2 import gpt2
 from transformer.zoo.llama import llama
@@ -22,6 +24,28 @@ PUBLISHED = {
     "llama": {"7b": 6_738_415_616, "13b": 13_015_864_320, "33b": 32_528_943_616,
               "65b": 65_285_660_672},  # 6.7B 13.0B 32.5B 65.2B
     "vaswani": {"base": 63_045_632, "big": 214_171_648},  # 65M 213M, vocabulary unpublished
+    "gpt3": {"125m": 125_226_240, "350m": 355_871_744, "760m": 760_300_032,
+             "1.3b": 1_315_723_264, "2.7b": 2_651_553_280, "6.7b": 6_658_404_352,
+             "13b": 12_853_386_240, "175b": 174_604_259_328},
+    "palm": {"8b": 8_632_012_800, "62b": 62_495_662_080, "540b": 540_356_474_880},
+    "distilgpt2": {"base": 81_912_576},  # 82M
+    "albert": {"base": 11_813_810, "large": 17_847_474, "xlarge": 59_021_490,
+               "xxlarge": 223_158_450},  # 12M 18M 60M 235M
+    "electra": {"small": 14_196_219, "base": 119_386_427, "large": 354_655_291},
+    "distilbert": {"base": 66_985_530},  # 66M
+    "roberta": {"base": 124_697_433, "large": 355_412_057},  # 125M 355M
+    "modernbert": {"base": 149_655_232, "large": 395_881_664},  # 149M 395M
+    "t5": {"small": 60_506_624, "base": 222_903_552, "large": 737_668_096, "3b": 2_851_598_336,
+           "11b": 11_307_321_344, "1.1-small": 76_961_152, "1.1-base": 247_577_856,
+           "1.1-large": 783_150_080, "1.1-xl": 2_849_757_184, "1.1-xxl": 11_135_332_352},
+    "bart": {"base": 139_420_416, "large": 406_291_456},  # 139M 406M
+    "neox": {"70m": 70_426_624, "160m": 162_322_944, "410m": 405_334_016, "1b": 1_011_781_632,
+             "1.4b": 1_414_647_808, "2.8b": 2_775_208_960, "6.9b": 6_857_302_016,
+             "12b": 11_846_072_320},
+    "qwen3": {"0.6b": 596_049_920, "1.7b": 1_720_574_976, "4b": 4_022_468_096,
+              "8b": 8_190_735_360, "14b": 14_768_307_200, "32b": 32_762_123_264},
+    "gemma": {"2b": 2_506_172_416, "7b": 8_537_680_896},
+    "marian": {"opus": 73_944_309},
 }
 CELLS = [(family, size) for family, sizes in PUBLISHED.items() for size in sizes]
 
@@ -53,6 +77,19 @@ def test_bert_without_heads(size, trunk, pooled):
     width = bert(size).embedding.width
     head = width * width + width + 2 * width + 30522
     assert Model(bert(size, outputs=(MASKED,), pooler=False)).count() == trunk + head
+
+
+@pytest.mark.parametrize("size,discriminator,head", [
+    ("small", 13_483_008, 256), ("base", 108_891_648, 768), ("large", 334_092_288, 1024)])
+def test_electra_discriminators(size, discriminator, head):
+    """What is kept after pretraining (Clark 2020, Table 1: 14M, 110M, 335M)."""
+    assert Model(electra(size).discriminator).count() == discriminator + head * head + 2 * head + 1
+
+
+@pytest.mark.parametrize("size,count", [("base", 11_683_584), ("large", 17_683_968),
+                                        ("xlarge", 58_724_864), ("xxlarge", 222_595_584)])
+def test_albert_without_heads(size, count):
+    assert Model(albert(size, outputs=())).count() == count
 
 
 def test_gpt1_without_tables():

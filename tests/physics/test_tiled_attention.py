@@ -33,7 +33,7 @@ def test_tiles_change_no_value_and_no_gradient(monkeypatch, heads, groups, keys,
     monkeypatch.setattr(tiles, "QUERIES", 4)  # three tiles a row, the last one shorter
     arrays, see = drawn(heads, groups, keys, packed)
     if reach is not None:
-        see = see & np.asarray(reach(np.arange(T)[None, :, None], np.arange(T)[None, None]))
+        see = see & np.asarray(reach(np.arange(T)[None, :, None], np.arange(T)[None, None], False))
     keys_B = example_keys(jax.random.key(0), jnp.arange(B))
     probe = jnp.cos(jnp.arange(B * T * heads * K, dtype=jnp.float32)).reshape(B, T, heads, K)
     # nothing reads a query that sees no key (padding), so no gradient comes back to it

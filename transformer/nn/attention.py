@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from transformer.error import UserError
 from transformer.nn.initial import Normal
+from transformer.nn.norm import NoNorm
 from transformer.nn.position import Rotary
 from transformer.nn.project import Projecting
 from transformer.ops import dropout as ops
@@ -28,7 +29,7 @@ class Heads(Spec):
     heads: H. kv_heads: G, heads by default (Shazeer 2019, Ainslie 2023). head_dim: K, D / heads by
     default. bias: on all four projections. scale: of the scores, K^-1/2 by default.
     dropout: rate on the output. probability_dropout: rate on the attention probabilities.
-    init, out_init: of the weights; out_init is init by default.
+    init, query_init, out_init: of the weights; the latter two are init by default.
     """
 
     heads: Count
@@ -39,6 +40,7 @@ class Heads(Spec):
     dropout: Rate = 0.0
     probability_dropout: Rate = 0.0
     init: Spec = Normal()
+    query_init: Spec | None = None
     out_init: Spec | None = None
 
     def check(self):
@@ -55,10 +57,15 @@ class Heads(Spec):
 
 
 class Attention(Heads):
-    """Self-attention. reach: which keys a query sees; rotary: rotation of queries and keys."""
+    """Self-attention.
+
+    reach: which keys a query sees. rotary: rotation of queries and keys. qk_norm: of each query and
+    key over K, before the rotation (Dehghani 2023 §2).
+    """
 
     reach: Reach = Everywhere()
     rotary: Rotary | None = None
+    qk_norm: Spec = NoNorm()
 
     def build(self, name: str):
         return AttentionModule(self, name=name)
@@ -78,7 +85,8 @@ class HeadsModule(Projecting):
         D = x_BTD.shape[-1]
         H, _, K = self.spec.sizes(D)
         bias = (H, K) if self.spec.bias else None
-        q_BTHK = self.project("query", "btd,dhk->bthk", x_BTD, (D, H, K), bias=bias)
+        q_BTHK = self.project("query", "btd,dhk->bthk", x_BTD, (D, H, K), bias=bias,
+                              init=self.spec.query_init)
         return constrain(q_BTHK, "BTHK")
 
     def key_value(self, x_BSD, width: int):
@@ -89,14 +97,14 @@ class HeadsModule(Projecting):
             constrain(self.project(n, "bsd,dgk->bsgk", x_BSD, (D, G, K), bias=bias), "BSGK")
             for n in ("key", "value"))
 
-    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, see_BTS, width: int, reach=None):
+    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, see_BTS, width: int, reach=None, bias=None):
         s = self.spec
         H, _, K = s.sizes(width)
         rows = (q_BTHK, k_BSGK, v_BSGK, see_BTS, K**-0.5 if s.scale is None else s.scale,
                 ops.fold(ctx.keys_B, 0) if s.probability_dropout else None, s.probability_dropout)
         # a cache has few queries and keys in any slot; sharded rows cannot be taken one by one
-        tiled = ctx.slot is None and whole()
-        o_BTHK = attend_in_tiles(*rows, reach) if tiled else attend(*rows)
+        tiled = ctx.slot is None and whole() and bias is None
+        o_BTHK = attend_in_tiles(*rows, reach) if tiled else attend(*rows, bias)
         y_BTD = self.project("out", "bthk,hkd->btd", o_BTHK, (H, K, width), ins=2,
                              bias=(width,) if s.bias else None, init=s.out_init or s.init)
         return ctx.drop(y_BTD, s.dropout, 1)
@@ -123,6 +131,8 @@ class AttentionModule(HeadsModule):
     def __call__(self, x_BTD, ctx, entry):
         s, D = self.spec, x_BTD.shape[-1]
         q_BTHK, (k_BSGK, v_BSGK) = self.query(x_BTD), self.key_value(x_BTD, D)
+        q_BTHK = s.qk_norm.build("query_norm")(q_BTHK)
+        k_BSGK = s.qk_norm.build("key_norm")(k_BSGK)
         if s.rotary is not None:
             q_BTHK, k_BSGK = s.rotary(q_BTHK, ctx.i_BT), s.rotary(k_BSGK, ctx.i_BT)
         left = {}
@@ -130,7 +140,8 @@ class AttentionModule(HeadsModule):
             left = {"key": self.write(entry.get("key"), k_BSGK, ctx),
                     "value": self.write(entry.get("value"), v_BSGK, ctx)}
             k_BSGK, v_BSGK = cached(left)
-        return self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.see(s.reach), D, s.reach), left
+        y_BTD = self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.see(s.reach), D, s.reach, ctx.bias_BHTS)
+        return y_BTD, left
 
     def write(self, old_BGKS, new_BTGK, ctx):
         """The cached keys or values [B, G, K, S] with the new ones written at the slot."""

@@ -33,6 +33,8 @@ class Context:
     i_BT, j_BS: positions of queries and keys, [B or 1, T] and [B or 1, S].
     query_BT, key_BS: segment numbers (0 = padding), or None where every key is valid.
     memory_BSD, memory_BS: the encoder's output and its segments, for cross-attention.
+    prefix_BS: whether a key belongs to its document's prefix, or None where there is no prefix.
+    bias_BHTS: what self-attention adds to its scores, or None.
     slot: where decoding writes the new keys; None outside decoding.
     keys_B: one random key per row, or None in evaluation.
     """
@@ -44,6 +46,8 @@ class Context:
     key_BS: Any = None
     memory_BSD: Any = None
     memory_BS: Any = None
+    prefix_BS: Any = None
+    bias_BHTS: Any = None
     slot: Any = None
     keys_B: Any = None
 
@@ -59,7 +63,8 @@ class Context:
 
     def see(self, reach):
         """[B or 1, T, S] booleans: same segment, and within reach. Padding sees only padding."""
-        see_BTS = reach(self.i_BT[:, :, None], self.j_BS[:, None])
+        prefix = False if self.prefix_BS is None else self.prefix_BS[:, None]
+        see_BTS = reach(self.i_BT[:, :, None], self.j_BS[:, None], prefix)
         return see_BTS & same(self.query_BT, self.key_BS)
 
     def see_memory(self):

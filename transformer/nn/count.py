@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 
 import jax
 
 from transformer.nn.attention import Attention, CrossAttention
 from transformer.nn.door import Model
 from transformer.nn.head import Masked, Tied
-from transformer.nn.model import EncoderDecoder
-from transformer.ops.reach import Causal
+from transformer.nn.model import EncoderDecoder, Pair
+from transformer.ops.reach import Both, Causal, Reach
+
+# Parameters that no activation is multiplied with: looked up, added, or scaling element by element.
+_CHEAP = re.compile(r"embedding/(tokens|types|positions)$|bias$|bias/table$|/(scale|shift)$")
 
 
 def train_flops(model: Model, length: int, source: int = 0, slots: int | None = None) -> float:
@@ -23,27 +27,40 @@ def train_flops(model: Model, length: int, source: int = 0, slots: int | None = 
       length: T, tokens of the row. source: S, tokens of the encoder's row, if there is one.
       slots: N, positions the vocabulary projection sees; all of them if None.
     """
-    slots = length if slots is None else slots
-    return 3 * (_weights(model, length, source, slots) + _attention(model.spec, length, source))
+    slots, spec, shapes = length if slots is None else slots, model.spec, model.shapes()
+    parts = [(spec, shapes)]
+    if isinstance(spec, Pair):
+        parts = [(getattr(spec, part), shapes[part]) for part in ("generator", "discriminator")]
+    return 3 * sum(_weights(part, tree, length, source, slots) + _attention(part, length, source)
+                   for part, tree in parts)
 
 
-def _weights(model, length, source, slots) -> float:
-    spec, total = model.spec, 0.0
-    for path, leaf in jax.tree_util.tree_leaves_with_path(model.shapes()):
+def _weights(spec, shapes, length, source, slots) -> float:
+    tokens = {"tokens": length, "slots": slots, "row": 1}
+    total = 0.0
+    for path, leaf in jax.tree_util.tree_leaves_with_path(shapes):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        last = name.rsplit("/", 1)[-1]
-        if name.startswith("embedding/") or last.endswith("bias") or last in ("scale", "shift"):
-            continue
-        from_source = name.startswith("encoder/") or "cross/key" in name or "cross/value" in name
-        tokens = source if from_source else length
-        if name.startswith("heads_mlm"):
-            tokens = slots
-        elif name.startswith(("pooler", "heads_nsp", "heads_classes", "heads_score")):
-            tokens = 1
-        total += 2 * math.prod(leaf.shape) * tokens
-    table = spec.embedding.vocab * spec.embedding.width
-    tied = {Tied: length, Masked: slots}
-    return total + sum(2 * table * tied.get(type(head), 0) for _, head in spec.heads)
+        if not _CHEAP.search(name):
+            seen = length
+            if name.startswith(("encoder/", "source_")) or re.search("cross/(key|value)$", name):
+                seen = source
+            elif name.startswith("pooler/"):
+                seen = 1
+            for head, kind in spec.heads:
+                if name.startswith(f"heads_{head}/"):
+                    seen = tokens[kind.reads]
+            total += 2 * math.prod(leaf.shape) * seen * _times(spec, name)
+    table = spec.embedding.vocab * (spec.embedding.rank or spec.embedding.width)
+    return total + sum(2 * table * tokens[head.reads] for _, head in spec.heads
+                       if isinstance(head, (Tied, Masked)))
+
+
+def _times(spec, name: str) -> int:
+    """How often a row goes through a parameter: once for each repeat of what repeats share."""
+    here = re.match(r"(?P<stack>\w+)/shared_(?P<segment>\d+)/", name)
+    if here is None:
+        return 1
+    return getattr(spec, here["stack"]).segments[int(here["segment"])].repeats
 
 
 def _attention(spec, length, source) -> float:
@@ -67,4 +84,11 @@ def _scores(layer, width, tokens, source) -> float:
     H, _, K = layer.sizes(width)
     if isinstance(layer, CrossAttention):
         return 4.0 * tokens * source * H * K
-    return 4.0 * tokens * tokens * H * K * (0.5 if isinstance(layer.reach, Causal) else 1.0)
+    return 4.0 * tokens * tokens * H * K * (0.5 if _causal(layer.reach) else 1.0)
+
+
+def _causal(reach: Reach) -> bool:
+    """Whether no key after the query is seen. A window that is not exploited saves nothing."""
+    if isinstance(reach, Both):
+        return _causal(reach.one) or _causal(reach.other)
+    return isinstance(reach, Causal)

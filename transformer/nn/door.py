@@ -19,8 +19,9 @@ class Model:
 
     A batch is a dict of int32 arrays: `tokens` [B,T] and, where they apply, `segments` [B,T]
     (0 = padding, equal numbers see each other; all valid if absent), `positions` [B,T] (counted
-    from 0 if absent), `types` [B,T], `masked` [B,N], `pooled` [B], `index` [B] (global example
-    number, the key of dropout), and the same with `source_` for the encoder of a pair of stacks.
+    from 0 if absent), `types` [B,T], `prefix` [B,T] (1 = part of its document's prefix), `masked`
+    [B,N], `pooled` [B], `index` [B] (global example number, the key of dropout), and the same with
+    `source_` for the encoder of a pair of stacks.
     """
 
     spec: Spec
@@ -44,13 +45,14 @@ class Model:
             return {"tokens": tokens, "source_tokens": tokens}
         return {"tokens": tokens}
 
-    def apply(self, params, batch, rng=None, run: Run = Run()) -> dict[str, Any]:
+    def apply(self, params, batch, rng=None, run: Run = Run(), part: str | None = None):
         """One forward pass. Pure.
 
         Args:
           params: as from `init`. batch: see the class.
           rng: a key; dropout is on where it is given, off where it is None.
           run: how to run.
+          part: of a Pair, the only one to run: "generator" or "discriminator".
 
         Returns:
           {head name: logits, "hidden": [B,T,D], "pooled": [B,D] or "memory": [B,S,D]}.
@@ -58,7 +60,8 @@ class Model:
         Raises:
           UserError: the rows are longer than the model's positions.
         """
-        return self.spec.build().apply({"params": params}, batch, rng, run)
+        parts = {} if part is None else {"part": part}
+        return self.spec.build().apply({"params": params}, batch, rng, run, **parts)
 
     def open(self, params, batch, capacity: int, run: Run = Run()) -> dict:
         """A cache for `capacity` tokens per row; encodes `source_tokens` where there are any.

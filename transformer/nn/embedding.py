@@ -8,21 +8,25 @@ from flax import linen as nn
 from transformer.nn.initial import Normal
 from transformer.nn.norm import NoNorm
 from transformer.nn.position import NoPosition
-from transformer.ops.linear import unembed
+from transformer.ops.linear import linear, unembed
+from transformer.ops.norm import lift
 from transformer.ops.placement import constrain
 from transformer.spec import Count, Natural, Rate, Spec
 
 
 class Embedding(Spec):
-    """norm(scale * token + type + position), then dropout.
+    """norm(scale * token + type + position), then dropout, then a projection where there is a rank.
 
-    vocab: V. width: D. types: how many token types (Devlin 2019 §3), 0 for none. scale: of the
-    token vectors (sqrt(D) in Vaswani 2017 §3.4). dropout: rate on the sum.
-    init, position_init: of the token and type tables, and of learned positions.
+    vocab: V. width: D. rank: R, the width of the tables and of the norm, from where a linear map
+    leads to D (Lan 2020 §3.1); None for D itself and no map. types: how many token types (Devlin
+    2019 §3), 0 for none. scale: of the token vectors (sqrt(D) in Vaswani 2017 §3.4). dropout: rate
+    on the sum. init, position_init, project_init: of the token and type tables, of learned
+    positions and of the map; init by default.
     """
 
     vocab: Count
     width: Count
+    rank: Count | None = None
     types: Natural = 0
     position: NoPosition = NoPosition()
     scale: float = 1.0
@@ -30,21 +34,36 @@ class Embedding(Spec):
     dropout: Rate = 0.0
     init: Spec = Normal()
     position_init: Spec | None = None
+    project_init: Spec | None = None
+
+
+ALL = ("tokens", "types", "positions", "norm")
 
 
 class EmbeddingModule(nn.Module):
-    """Owns tokens [V,D], types [types,D], positions [length,D] and the norm."""
+    """Owns tokens [V,R], types [types,R], positions [length,R], the norm, project [R,D] and its
+    bias; but for the parts that it borrows from a lender."""
 
     spec: Embedding
+    lender: EmbeddingModule | None = None
+    borrows: tuple[str, ...] = ()
 
     def setup(self):
-        s = self.spec
-        self.tokens = self.param("tokens", s.init(1), (s.vocab, s.width))
-        if s.types:
-            self.types = self.param("types", s.init(1), (s.types, s.width))
-        shape = s.position.table(s.width)
-        self.positions = shape and self.param("positions", (s.position_init or s.init)(1), shape)
-        self.norm = s.norm.build("norm")
+        s, width = self.spec, self.spec.rank or self.spec.width
+        shape = s.position.table(width)
+        makers = {
+            "tokens": lambda: self.param("tokens", s.init(1), (s.vocab, width)),
+            "types": lambda: s.types and self.param("types", s.init(1), (s.types, width)),
+            "positions": lambda: shape and self.param(
+                "positions", (s.position_init or s.init)(1), shape),
+            "norm": lambda: s.norm.build("norm"),
+        }
+        self.tokens, self.types, self.positions, self.norm = (
+            getattr(self.lender, name) if name in self.borrows else makers[name]() for name in ALL)
+        if s.rank:
+            init = s.project_init or s.init
+            self.project = self.param("project", init(1), (s.rank, s.width))
+            self.project_bias = self.param("project_bias", nn.initializers.zeros, (s.width,))
 
     def __call__(self, tokens_BT, types_BT, ctx):
         """tokens_BT, types_BT: ids [B, T], types may be None (all 0). -> [B, T, D]"""
@@ -54,8 +73,13 @@ class EmbeddingModule(nn.Module):
             types_BT = jnp.zeros_like(tokens_BT) if types_BT is None else types_BT
             x_BTD = x_BTD + self.types[types_BT].astype(dtype)
         x_BTD = self.norm(s.position(x_BTD, ctx.i_BT, self.positions))
-        return constrain(ctx.drop(x_BTD, s.dropout, 0), "BTD")
+        x_BTD = ctx.drop(x_BTD, s.dropout, 0)
+        if s.rank:
+            x_BTD = linear("btr,rd->btd", x_BTD, self.project)
+            x_BTD = x_BTD + lift(self.project_bias, 3).astype(dtype)
+        return constrain(x_BTD, "BTD")
 
     def logits(self, x_BTD):
-        """Scores of every token by the transposed table (Press & Wolf 2017). -> [B, T, V]"""
+        """Scores of every token by the transposed table (Press & Wolf 2017), of a stream as wide as
+        the table. -> [B, T, V]"""
         return constrain(unembed(x_BTD, self.tokens.astype(x_BTD.dtype)), "BTV")

@@ -14,7 +14,8 @@ from transformer.spec import Count, Rate, Spec
 class FeedForward(Spec):
     """down(activation(up(x))), or down(activation(gate(x)) * up(x)) if gated.
 
-    width: F. dropout: rate on the output. init, out_init: of up and gate, and of down.
+    width: F. dropout: rate on the output. hidden_dropout: rate on what goes into down.
+    init, out_init: of up and gate, and of down.
     """
 
     width: Count
@@ -22,6 +23,7 @@ class FeedForward(Spec):
     gated: bool = False
     bias: bool = False
     dropout: Rate = 0.0
+    hidden_dropout: Rate = 0.0
     init: Spec = Normal()
     out_init: Spec | None = None
 
@@ -42,6 +44,7 @@ class FeedForwardModule(Projecting):
             h_BTF = ACTIVATIONS[s.activation](gate_BTF) * h_BTF
         else:
             h_BTF = ACTIVATIONS[s.activation](h_BTF)
-        y_BTD = self.project("down", "btf,fd->btd", constrain(h_BTF, "BTF"), (s.width, D),
+        h_BTF = ctx.drop(constrain(h_BTF, "BTF"), s.hidden_dropout, 1)
+        y_BTD = self.project("down", "btf,fd->btd", h_BTF, (s.width, D),
                              bias=(D,) if s.bias else None, init=s.out_init or s.init)
         return ctx.drop(y_BTD, s.dropout, 0), {}

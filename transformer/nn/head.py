@@ -5,11 +5,13 @@ Each is called as head(x_BTD, pooled_BD, batch, embedding, ctx).
 
 from __future__ import annotations
 
+from typing import ClassVar, Literal
+
 import jax.numpy as jnp
 from flax import linen as nn
 
 from transformer.nn.initial import Normal
-from transformer.nn.norm import LayerNorm
+from transformer.nn.norm import LayerNorm, NoNorm
 from transformer.nn.project import Projecting
 from transformer.ops.activation import ACTIVATIONS, Activation
 from transformer.ops.norm import lift
@@ -17,24 +19,42 @@ from transformer.ops.placement import constrain
 from transformer.spec import Count, Rate, Spec
 
 
-class Tied(Spec):
-    """Vocabulary logits by the token table itself (Press & Wolf 2017)."""
+class Head(Spec):
+    """Base. reads: what of a row it reads: every token, the slots `masked`, or one vector."""
+
+    reads: ClassVar[Literal["tokens", "slots", "row"]] = "tokens"
+
+
+class Tied(Head):
+    """Vocabulary logits by the token table itself (Press & Wolf 2017).
+
+    scale: of the stream before it (D^-1/2 in T5 and PaLM). bias: one number a token.
+    """
+
+    scale: float = 1.0
+    bias: bool = False
 
     def build(self):
         return TiedModule(self)
 
 
 class TiedModule(nn.Module):
-    """Owns nothing."""
+    """Owns vocab_bias [V], if the spec says so."""
 
     spec: Tied
 
     @nn.compact
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
-        return embedding.logits(x_BTD)
+        if self.spec.scale != 1:
+            x_BTD = x_BTD * self.spec.scale
+        logits_BTV = embedding.logits(x_BTD)
+        if not self.spec.bias:
+            return logits_BTV
+        bias_V = self.param("vocab_bias", nn.initializers.zeros, (embedding.spec.vocab,))
+        return logits_BTV + lift(bias_V, 3).astype(logits_BTV.dtype)
 
 
-class Untied(Spec):
+class Untied(Head):
     """Vocabulary logits by a matrix of its own."""
 
     vocab: Count
@@ -53,14 +73,17 @@ class UntiedModule(Projecting):
         return constrain(self.project("unembedding", "btd,dv->btv", x_BTD, shape), "BTV")
 
 
-class Masked(Spec):
+class Masked(Head):
     """Masked-token logits (Devlin 2019 §3.1): only the slots batch["masked"] [B, N] are projected.
 
     Without `masked` in the batch every position is read. -> [B, N or T, V]
+    bias: of the linear map.
     """
 
+    reads: ClassVar[str] = "slots"
     activation: Activation = "gelu_tanh"
     norm: Spec = LayerNorm(eps=1e-12)
+    bias: bool = True
     init: Spec = Normal()
 
     def build(self):
@@ -68,23 +91,48 @@ class Masked(Spec):
 
 
 class MaskedModule(Projecting):
-    """Owns transform [D,D], norm and vocab_bias [V]."""
+    """Owns transform [D,R], to the width of the token table, norm and vocab_bias [V]."""
 
     @nn.compact
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
         D = x_BTD.shape[-1]
         if "masked" in batch:
             x_BTD = jnp.take_along_axis(x_BTD, batch["masked"][..., None], 1)
-        h_BTD = self.project("transform", "btd,de->bte", x_BTD, (D, D), bias=(D,))
-        h_BTD = self.spec.norm.build("norm")(ACTIVATIONS[self.spec.activation](h_BTD))
+        R = embedding.spec.rank or D
+        h_BTR = self.project("transform", "btd,dr->btr", x_BTD, (D, R),
+                             bias=(R,) if self.spec.bias else None)
+        h_BTR = self.spec.norm.build("norm")(ACTIVATIONS[self.spec.activation](h_BTR))
         bias_V = self.param("vocab_bias", nn.initializers.zeros, (embedding.spec.vocab,))
-        return embedding.logits(h_BTD) + lift(bias_V, 3).astype(h_BTD.dtype)
+        return embedding.logits(h_BTR) + lift(bias_V, 3).astype(h_BTR.dtype)
+
+
+class Replaced(Head):
+    """One logit a position: was this token replaced (Clark 2020 §2.1)? -> [B, T]"""
+
+    activation: Activation = "gelu"
+    init: Spec = Normal()
+
+    def build(self):
+        return ReplacedModule(self)
+
+
+class ReplacedModule(Projecting):
+    """Owns transform [D,D] and classes [D,1]."""
+
+    @nn.compact
+    def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
+        D = x_BTD.shape[-1]
+        h_BTD = self.project("transform", "btd,de->bte", x_BTD, (D, D), bias=(D,))
+        h_BTD = ACTIVATIONS[self.spec.activation](h_BTD)
+        return self.project("classes", "btd,dc->btc", h_BTD, (D, 1), bias=(1,))[..., 0]
 
 
 class Pooler(Spec):
-    """One vector per row: activation(dense(x at batch["pooled"])); position 0 by default."""
+    """One vector per row: norm(activation(dense(x at batch["pooled"]))); position 0 by default."""
 
     activation: Activation = "tanh"
+    norm: Spec = NoNorm()
+    bias: bool = True
     init: Spec = Normal()
 
     def build(self):
@@ -92,13 +140,14 @@ class Pooler(Spec):
 
 
 class PoolerModule(Projecting):
-    """Owns dense [D,D]."""
+    """Owns dense [D,D] and the norm."""
 
     @nn.compact
     def __call__(self, x_BTD, batch):
         D = x_BTD.shape[-1]
-        h_BD = self.project("dense", "bd,de->be", read(x_BTD, batch), (D, D), bias=(D,))
-        return ACTIVATIONS[self.spec.activation](h_BD)
+        h_BD = self.project("dense", "bd,de->be", read(x_BTD, batch), (D, D),
+                            bias=(D,) if self.spec.bias else None)
+        return self.spec.norm.build("norm")(ACTIVATIONS[self.spec.activation](h_BD))
 
 
 class NoPooler(Spec):
@@ -115,11 +164,13 @@ def read(x_BTD, batch):
     return jnp.take_along_axis(x_BTD, batch["pooled"][:, None, None], 1)[:, 0]
 
 
-class Classes(Spec):
+class Classes(Head):
     """Class logits, or one score if classes is 1, from the pooled vector. -> [B, C]"""
 
+    reads: ClassVar[str] = "row"
     classes: Count
     dropout: Rate = 0.0
+    bias: bool = True
     init: Spec = Normal()
 
     def build(self):
@@ -133,10 +184,11 @@ class ClassesModule(Projecting):
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
         C = self.spec.classes
         h_BD = ctx.drop(pooled_BD, self.spec.dropout, 0)
-        return self.project("classes", "bd,dc->bc", h_BD, (h_BD.shape[-1], C), bias=(C,))
+        return self.project("classes", "bd,dc->bc", h_BD, (h_BD.shape[-1], C),
+                            bias=(C,) if self.spec.bias else None)
 
 
-class TokenClasses(Spec):
+class TokenClasses(Head):
     """Class logits at every position (tagging; start and end of an answer). -> [B, T, C]"""
 
     classes: Count

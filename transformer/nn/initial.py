@@ -31,6 +31,18 @@ class Truncated(Spec):
         return init
 
 
+class FanIn(Spec):
+    """N(0, 1 / fan in), as T5 and PaLM begin (Chowdhery 2022 §5)."""
+
+    def __call__(self, ins: int):
+        """`ins`: how many leading dimensions of the weight are inputs."""
+
+        def init(key, shape, dtype=jnp.float32):
+            return jax.random.normal(key, shape, dtype) * math.prod(shape[:ins]) ** -0.5
+
+        return init
+
+
 class Glorot(Spec):
     """Uniform with variance 2 / (fan in + fan out) (Glorot 2010), as Vaswani 2017 trained."""
 

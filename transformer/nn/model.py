@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from transformer.error import UserError
 from transformer.nn.context import Context, Run
-from transformer.nn.embedding import Embedding, EmbeddingModule
+from transformer.nn.embedding import ALL, Embedding, EmbeddingModule
 from transformer.nn.head import NoPooler
 from transformer.nn.stack import Stack, StackModule
 from transformer.ops.dropout import example_keys
@@ -40,15 +40,49 @@ class Decoder(Encoder):
 
 
 class EncoderDecoder(Spec):
-    """A source in, a target out (Vaswani 2017). One token table serves both sides and the head."""
+    """A source in, a target out (Vaswani 2017). One token table serves both sides and the head.
+
+    source_embedding: the encoder's own positions, types and norm over that table (BART); None where
+    both sides share all of the embedding.
+    """
 
     embedding: Embedding
     encoder: Stack
     decoder: Stack
+    source_embedding: Embedding | None = None
     heads: tuple = ()
 
     def build(self):
         return EncoderDecoderModule(self)
+
+
+class Pair(Spec):
+    """A generator that fills masks and a discriminator that finds its fills (Clark 2020 §2.1).
+
+    Tokens, types, positions and their norm are the discriminator's; it lends them, so both have the
+    same rank. Its heads are read where nobody asks for the generator's.
+    """
+
+    generator: Encoder
+    discriminator: Encoder
+
+    def check(self):
+        tables = [part.embedding for part in (self.generator, self.discriminator)]
+        lent = [(t.vocab, t.rank or t.width, t.types, t.position, t.norm) for t in tables]
+        if lent[0] != lent[1]:
+            raise UserError("Pair: generator and discriminator share one embedding; give both the "
+                            "same vocab, rank, types, position and norm")
+
+    @property
+    def embedding(self):
+        return self.discriminator.embedding
+
+    @property
+    def heads(self):
+        return (*self.generator.heads, *self.discriminator.heads)
+
+    def build(self):
+        return PairModule(self)
 
 
 def context(batch, prefix: str, run: Run, rng, limit) -> Context:
@@ -59,16 +93,19 @@ def context(batch, prefix: str, run: Run, rng, limit) -> Context:
         raise UserError(f"a row has {T} tokens, but the model has positions for {limit}; "
                         "shorten the rows or give the model more positions")
     i_BT = batch.get(prefix + "positions", jnp.arange(T)[None])
-    segments_BT = batch.get(prefix + "segments")
+    segments_BT, prefix_BT = batch.get(prefix + "segments"), batch.get(prefix + "prefix")
     keys_B = None
     if rng is not None:
         keys_B = example_keys(rng, batch.get("index", jnp.arange(B)))
-    return Context(run, i_BT, i_BT, segments_BT, segments_BT, keys_B=keys_B)
+    if prefix_BT is not None:
+        prefix_BT = prefix_BT > 0
+    return Context(run, i_BT, i_BT, segments_BT, segments_BT, keys_B=keys_B, prefix_BS=prefix_BT)
 
 
 class Decoding(nn.Module):
-    """What Decoder and EncoderDecoder share: a cache {slot, next [B], positions, segments [B,S],
-    layers, ...}. Keys carry their own positions, so rows of unequal length share a slot number."""
+    """What Decoder and EncoderDecoder share: a cache {slot, next [B], prompt [B], positions,
+    segments [B,S], layers, ...}. Keys carry their own positions, so rows of unequal length share a
+    slot number. The `prompt` tokens of the first call are the prefix of those that follow."""
 
     spec: Spec
 
@@ -78,8 +115,8 @@ class Decoding(nn.Module):
             raise UserError(f"prompt and new tokens need {capacity} positions, but the model has "
                             f"{limit}; shorten the prompt or ask for fewer new tokens")
         zeros = lambda *shape: jnp.zeros(shape, jnp.int32)
-        return {"slot": zeros(), "next": zeros(rows), "positions": zeros(rows, capacity),
-                "segments": zeros(rows, capacity), "layers": ()}
+        return {"slot": zeros(), "next": zeros(rows), "prompt": zeros(rows), "layers": (),
+                "positions": zeros(rows, capacity), "segments": zeros(rows, capacity)}
 
     def step(self, stack, cache, tokens_BT, segments_BT, run):
         """The stack over new tokens. -> the stream at each row's last valid token [B,1,D], cache"""
@@ -87,12 +124,13 @@ class Decoding(nn.Module):
         slot = cache["slot"]
         put = lambda name, new: jax.lax.dynamic_update_slice_in_dim(cache[name], new, slot, 1)
         j_BS, key_BS = put("positions", i_BT), put("segments", segments_BT)
+        prompt = cache["prompt"] if cache["layers"] else segments_BT.sum(1)
         ctx = Context(run, i_BT, j_BS, segments_BT, key_BS, cache.get("memory"),
-                      cache.get("source_segments"), slot=slot)
+                      cache.get("source_segments"), j_BS < prompt[:, None], slot=slot)
         x_BTD, layers = stack(self.embedding(tokens_BT, None, ctx), ctx, cache["layers"])
         T = tokens_BT.shape[1]
         last_B = T - 1 - jnp.argmax(segments_BT[:, ::-1] > 0, 1)
-        new = {"slot": slot + T, "next": cache["next"] + segments_BT.sum(1),
+        new = {"slot": slot + T, "next": cache["next"] + segments_BT.sum(1), "prompt": prompt,
                "positions": j_BS, "segments": key_BS, "layers": layers}
         if "source_segments" in cache:  # the memory itself is in the layers' keys from now on
             new["source_segments"] = cache["source_segments"]
@@ -103,13 +141,15 @@ class Decoding(nn.Module):
 
 
 class EncoderModule(nn.Module):
-    """See `door.Model.apply` for the call."""
+    """See `door.Model.apply` for the call. lender: whose tables to read instead of its own."""
 
     spec: Spec
+    lender: EmbeddingModule | None = None
 
     def setup(self):
         s = self.spec
-        self.embedding, self.stack = EmbeddingModule(s.embedding), StackModule(s.stack)
+        self.embedding = EmbeddingModule(s.embedding, self.lender, ALL if self.lender else ())
+        self.stack = StackModule(s.stack)
         self.pooler = s.pooler.build()
         self.heads = {name: head.build() for name, head in s.heads}
 
@@ -140,12 +180,15 @@ class EncoderDecoderModule(Decoding):
     def setup(self):
         s = self.spec
         self.embedding = EmbeddingModule(s.embedding)
+        own = s.source_embedding
+        self.source_embedding = own and EmbeddingModule(own, self.embedding, ("tokens",))
         self.encoder, self.decoder = StackModule(s.encoder), StackModule(s.decoder)
         self.heads = {name: head.build() for name, head in s.heads}
 
     def encode(self, batch, rng=None, run=Run()):
-        ctx = context(batch, "source_", run, rng, self.spec.embedding.position.limit()).fold(0)
-        x_BSD = self.embedding(batch["source_tokens"], None, ctx.fold(0))
+        embedding = self.source_embedding or self.embedding
+        ctx = context(batch, "source_", run, rng, embedding.spec.position.limit()).fold(0)
+        x_BSD = embedding(batch["source_tokens"], None, ctx.fold(0))
         return self.encoder(x_BSD, ctx.fold(1))[0]
 
     def __call__(self, batch, rng=None, run=Run()):
@@ -168,3 +211,24 @@ class EncoderDecoderModule(Decoding):
     def decode(self, cache, tokens_BT, segments_BT, run=Run()):
         x_B1D, cache, ctx = self.step(self.decoder, cache, tokens_BT, segments_BT, run)
         return self.score(x_B1D, ctx), cache
+
+
+class PairModule(nn.Module):
+    """Owns generator and discriminator, which draw their dropout apart."""
+
+    spec: Pair
+
+    def setup(self):
+        self.discriminator = EncoderModule(self.spec.discriminator)
+        self.generator = EncoderModule(self.spec.generator, self.discriminator.embedding)
+
+    def __call__(self, batch, rng=None, run=Run(), part=None):
+        """part: "generator" or "discriminator"; both if None, the discriminator's stream first."""
+        parts = {"generator": self.generator, "discriminator": self.discriminator}
+        keys = {name: rng if rng is None else jax.random.fold_in(rng, n)
+                for n, name in enumerate(parts)}
+        outputs = {}
+        for name, module in parts.items():
+            if part in (None, name):
+                outputs |= module(batch, keys[name], run)
+        return outputs

@@ -22,16 +22,18 @@ class LayerNorm(Spec):
 
 
 class RMSNorm(Spec):
-    """Zhang & Sennrich 2019. eps: added to the mean square."""
+    """Zhang & Sennrich 2019. eps: added to the mean square. offset: added to the scale, which then
+    begins that much lower (Gemma's code: 1)."""
 
     eps: float = 1e-6
+    offset: float = 0.0
     bias = False
 
     def build(self, name: str):
         return NormModule(self, name=name)
 
     def __call__(self, x, scale, shift):
-        return rms_norm(x, scale, self.eps)
+        return rms_norm(x, scale + self.offset if self.offset else scale, self.eps)
 
 
 class NoNorm(Spec):
@@ -49,6 +51,7 @@ class NormModule(nn.Module):
     @nn.compact
     def __call__(self, x):
         D = x.shape[-1:]
-        scale = self.param("scale", nn.initializers.ones, D)
+        first = 1.0 - getattr(self.spec, "offset", 0.0)
+        scale = self.param("scale", nn.initializers.constant(first), D)
         shift = self.param("shift", nn.initializers.zeros, D) if self.spec.bias else None
         return self.spec(x, scale, shift)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from transformer.error import UserError
+from transformer.nn.attention import Attention
+from transformer.nn.bias import RelativeBias
 from transformer.nn.norm import NoNorm
-from transformer.spec import Count, Spec
+from transformer.spec import Count, Rate, Spec
 
 
 class Block(Spec):
@@ -19,21 +23,48 @@ class Block(Spec):
 
 
 class Segment(Spec):
-    """A pattern of blocks, `repeats` times."""
+    """A pattern of blocks, `repeats` times.
+
+    shared: names of sublayers whose parameters, norms included, all repeats share (Lan 2020 §3.1).
+    """
 
     pattern: tuple[Block, ...]
     repeats: Count
+    shared: tuple[str, ...] = ()
 
     def check(self):
         if not self.pattern:
             raise UserError("Segment.pattern is empty; a stack needs at least one block")
+        names = {name for block in self.pattern for name, _ in block.sublayers}
+        if unknown := set(self.shared) - names:
+            raise UserError(f"Segment.shared names {', '.join(sorted(unknown))}, but its sublayers "
+                            f"are {', '.join(sorted(names))}")
+
+    def shares(self, key: str) -> bool:
+        """Whether the parameters called `key` in a period are shared by all repeats."""
+        names = {name for block in self.pattern for name, _ in block.sublayers}
+        if names <= set(self.shared):
+            return True
+        return key.split("_", 1)[1].removesuffix("_norm") in self.shared
 
 
 class Stack(Spec):
-    """Segments in order, then a norm."""
+    """Segments in order, then a norm and dropout. bias: what all self-attention adds to scores."""
 
     segments: tuple[Segment, ...]
     final_norm: Spec = NoNorm()
+    dropout: Rate = 0.0
+    bias: RelativeBias | None = None
+
+    def check(self):
+        if self.bias is None:
+            return
+        for segment in self.segments:
+            for block in segment.pattern:
+                for name, layer in block.sublayers:
+                    if isinstance(layer, Attention) and layer.heads != self.bias.heads:
+                        raise UserError(f"Stack.bias is for {self.bias.heads} heads, but {name} "
+                                        f"has {layer.heads}; use the same number")
 
     @property
     def depth(self) -> int:
@@ -75,7 +106,8 @@ class Period(nn.Module):
 
 
 class StackModule(nn.Module):
-    """Owns segment_n, one period's parameters stacked [L, ...], and final_norm.
+    """Owns segment_n, one period's parameters stacked [L, ...], shared_n, those that all its
+    repeats share, bias and final_norm.
 
     For decoding, segment_n may also be a tuple of one period's parameters each (see
     `nn.door.unstack`): slicing a stacked tree at every token would copy all weights.
@@ -90,19 +122,23 @@ class StackModule(nn.Module):
         Returns:
           The stream [B, T, D] and what each period left, in order.
         """
-        left = []
-        for n, segment in enumerate(self.spec.segments):
+        s, left = self.spec, []
+        if s.bias is not None:
+            bias_BHTS = s.bias.build("bias")(ctx.i_BT, ctx.j_BS)
+            ctx = dataclasses.replace(ctx, bias_BHTS=bias_BHTS)
+        for n, segment in enumerate(s.segments):
             x_BTD, more = self.segment(n, segment, x_BTD, ctx.fold(n), entries, len(left))
             left += more
-        return self.spec.final_norm.build("final_norm")(x_BTD), tuple(left)
+        x_BTD = s.final_norm.build("final_norm")(x_BTD)
+        return ctx.fold(len(s.segments)).drop(x_BTD, s.dropout, 0), tuple(left)
 
     def segment(self, n, segment, x_BTD, ctx, entries, first):
         period = Period(segment.pattern, parent=None)
-        stacked = self.own(f"segment_{n}", period, segment.repeats, x_BTD, ctx)
+        stacked, shared = self.own(n, segment, period, x_BTD, ctx)
 
         def layer(x_BTD, this, entry={}):
             params, l = this
-            return period.apply({"params": params}, x_BTD, ctx.fold(l), entry)
+            return period.apply({"params": {**shared, **params}}, x_BTD, ctx.fold(l), entry)
 
         if entries is None:
             # prevent_cse is for code outside loops; inside a scan it only costs speed
@@ -120,13 +156,25 @@ class StackModule(nn.Module):
             left.append(kept)
         return x_BTD, left
 
-    def own(self, name, period, repeats, x_BTD, ctx):
-        """The stacked parameters. Not `self.param` at apply: that would trace the initialiser."""
+    def own(self, n, segment, period, x_BTD, ctx):
+        """The stacked and the shared parameters of a segment."""
+
+        def made(key, shared):
+            params = period.init(key, x_BTD, ctx, {})["params"]
+            return {name: p for name, p in params.items() if segment.shares(name) == shared}
+
+        def stack(key):
+            keys = jax.random.split(key, segment.repeats)
+            return jax.vmap(lambda key: made(key, False))(keys)
+
+        names = [f"{m}_{name}" for m, block in enumerate(segment.pattern)
+                 for name, _ in block.sublayers]
+        shares = list(map(segment.shares, names))
+        stacked = {} if all(shares) else self.keep(f"segment_{n}", stack)
+        return stacked, self.keep(f"shared_{n}", lambda k: made(k, True)) if any(shares) else {}
+
+    def keep(self, name, init):
+        """Not `self.param` at apply: that would trace the initialiser."""
         if self.has_variable("params", name):
             return self.get_variable("params", name)
-
-        def init(key):
-            made = lambda k: period.init(k, x_BTD, ctx, {})["params"]
-            return jax.vmap(made)(jax.random.split(key, repeats))
-
         return self.param(name, init)

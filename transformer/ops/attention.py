@@ -7,8 +7,9 @@ from transformer.ops.dropout import dropout
 from transformer.ops.placement import constrain
 
 
-def attend(q_BTHK, k_BSGK, v_BSGK, see_BTS, scale: float, keys_B=None, rate: float = 0.0):
-    """softmax(scale q k^T over the keys a query may see) v.
+def attend(q_BTHK, k_BSGK, v_BSGK, see_BTS, scale: float, keys_B=None, rate: float = 0.0,
+           bias_BHTS=None):
+    """softmax(scale q k^T + bias over the keys a query may see) v.
 
     Args:
       q_BTHK: queries [B, T, H, K].
@@ -16,6 +17,7 @@ def attend(q_BTHK, k_BSGK, v_BSGK, see_BTS, scale: float, keys_B=None, rate: flo
       see_BTS: booleans [B or 1, T, S].
       scale: what multiplies the scores.
       keys_B, rate: dropout of the probabilities, see `ops.dropout`.
+      bias_BHTS: added to the scores [B or 1, H, T, S], or None.
 
     Returns:
       [B, T, H, K]. Scores and softmax are float32. A query that sees nothing averages all values.
@@ -30,7 +32,10 @@ def attend(q_BTHK, k_BSGK, v_BSGK, see_BTS, scale: float, keys_B=None, rate: flo
     else:
         score_BHTS = jnp.einsum("bthk,bshk->bhts", q_BTHK, k_BSGK,
                                 preferred_element_type=jnp.float32)
-    score_BHTS = jnp.where(see_BTS[:, None], score_BHTS * scale, jnp.finfo(jnp.float32).min)
+    score_BHTS = score_BHTS * scale
+    if bias_BHTS is not None:
+        score_BHTS = score_BHTS + bias_BHTS
+    score_BHTS = jnp.where(see_BTS[:, None], score_BHTS, jnp.finfo(jnp.float32).min)
     probability_BHTS = jax.nn.softmax(constrain(score_BHTS, "BHTS")).astype(v_BSGK.dtype)
     probability_BHTS = dropout(probability_BHTS, keys_B, rate)
     if G < H:

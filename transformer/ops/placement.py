@@ -13,14 +13,15 @@ from transformer.spec import Spec
 
 # Ordered: a mesh axis goes to the first letter of the table that wants it.
 PARAMETERS = {"H": ("tensor",), "G": ("tensor",), "M": ("tensor",), "F": ("tensor",),
-              "V": ("tensor",), "D": ("fsdp",)}
+              "V": ("tensor",), "D": ("fsdp",), "R": ("fsdp",)}
 ACTIVATIONS = {"B": ("data", "fsdp"), "T": ("sequence",), "H": ("tensor",), "G": ("tensor",),
                "M": ("tensor",), "F": ("tensor",), "V": ("tensor",)}
-MAY_DROP = "GSC."  # an axis that does not divide these is dropped; any other letter is an error
+MAY_DROP = "GSRC."  # an axis that does not divide these is dropped; any other letter is an error
 
 # The end of a parameter's path -> its letters. Each parameter of each model matches one row.
 LETTERS = (
     (r"embedding/tokens", "VD"), (r"embedding/(types|positions)", ".D"),
+    (r"embedding/project", "RD"), (r"embedding/project_bias", "."), (r"bias/table", ".H"),
     (r"(attention|cross)/query", "DHK"), (r"(attention|cross)/(key|value)", "DGK"),
     (r"(attention|cross)/out", "HKD"), (r"(attention|cross)/query_bias", "HK"),
     (r"(attention|cross)/(key|value)_bias", "GK"), (r"(attention|cross)/out_bias", "."),
