@@ -1,9 +1,11 @@
 """Every config: it builds, is a plain value, and takes its arguments from the command line."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
 
 from transformer import kinds
@@ -14,6 +16,7 @@ from transformer.error import UserError
 from transformer.launch import begin, files
 from transformer.loaded import architecture
 from transformer.nn.door import Model
+from transformer.nn.head import Classes
 from transformer.nn.model import Decoder
 from transformer.objectives.masked_lm import MaskedLM
 from transformer.objectives.next_token import NextToken
@@ -22,8 +25,10 @@ from transformer.training.checkpoint import Checkpoints
 from transformer.training.config import stages
 from transformer.training.experiment import Experiment
 from transformer.training.optimizer import AdamW
+from transformer.training.restore import restore_params
 from transformer.training.schedule import Constant
 from transformer.wiring import require_kinds, transfer
+from transformer.zoo import electra
 from transformer.zoo.bert import MASKED, bert
 from transformer.zoo.gpt2 import gpt2
 
@@ -123,6 +128,24 @@ def test_a_table_gets_the_checkpoints_model(kind, request, tmp_path):
     params = jax.jit(Model(made.model).init)(jax.random.key(0))
     base = start / "checkpoints/00000001"
     assert {name.split("/")[0] for name in transfer(params, base)[1]} == {"heads_classes"}
+
+
+def test_an_encoder_takes_the_discriminator_of_a_pair(tmp_path):
+    sizes = dict(width=16, depth=1, heads=2, rank=8, vocab=384, length=32)
+    pair = electra.electra(**sizes, generator=0.5)
+    base = checkpoint(tmp_path / "pair", pair, MaskedLM()) / "checkpoints/00000001"
+    kept = dataclasses.replace(pair.discriminator, heads=(("classes", Classes(classes=2)),))
+    params = jax.jit(Model(kept).init)(jax.random.key(1))
+    taken, fresh = transfer(params, base)
+    assert {name.split("/")[0] for name in fresh} == {"heads_classes"}
+    stored = restore_params(base, Model(pair).shapes(), average=False)
+    for path in (("embedding", "tokens"), ("stack", "segment_0", "0_attention", "query")):
+        mine, theirs = taken, stored["discriminator"]
+        for name in path:
+            mine, theirs = mine[name], theirs[name]
+        np.testing.assert_array_equal(mine, theirs)
+    whole, fresh = transfer(jax.jit(Model(pair).init)(jax.random.key(1)), base)
+    assert fresh == []
 
 
 def refused(config, words):

@@ -20,7 +20,7 @@ from transformer.error import UserError
 from transformer.loaded import stage as last_stage
 from transformer.nn.context import Run
 from transformer.nn.door import Model
-from transformer.nn.model import Encoder, EncoderDecoder
+from transformer.nn.model import Encoder, EncoderDecoder, Pair
 from transformer.objectives.objective import Objective
 from transformer.tasks.task import Task
 from transformer.training import paths
@@ -101,7 +101,7 @@ def require_same_tokenizer(base: Path, tokenizer) -> None:
                         "belong to other pieces; leave `tokenizer` out to take it over")
 
 
-KINDS = {"model": (Encoder, EncoderDecoder), "data": (Source,), "objective": (Objective,),
+KINDS = {"model": (Encoder, EncoderDecoder, Pair), "data": (Source,), "objective": (Objective,),
          "rows": (RowsSpec,), "task": (Task,), "validation": (Source, Holdout), "test": (Source,),
          "tokenizer": (TokenizerSpec, str), "run": (Run,)}
 
@@ -171,14 +171,22 @@ def checkpoint_of(name: str, workdir: Path) -> Path:
     return find(last_stage(own if own.is_dir() else Path(name)))
 
 
+KEPT = "discriminator/"
+
+
 def transfer(params, base: Path) -> tuple[Any, list[str]]:
     """`params` with every array replaced that `base` has at the same path; the others' paths.
+
+    Of a Pair an encoder takes the discriminator (Clark 2020 §2.1: the generator is thrown away).
 
     Raises:
       UserError: an array has another shape there, or none is shared.
     """
     mine, average = paths.named(params), any(n.startswith("ema/") for n in shapes(base))
     part = "ema/" if average else "params/"
+    if any(n.startswith(f"{part}{KEPT}") for n in shapes(base)) and not any(
+            name.startswith(KEPT) for name in mine):
+        part += KEPT
     there = {n.removeprefix(part): s for n, s in shapes(base).items() if n.startswith(part)}
     shared = [name for name in mine if name in there]
     for name in shared:
@@ -187,9 +195,10 @@ def transfer(params, base: Path) -> tuple[Any, list[str]]:
                             f"{list(mine[name].shape)} in this model; use the same sizes")
     if not shared:
         raise UserError(f"start_from {base}: its model shares no parameter with this one")
-    wanted = {n: jax.ShapeDtypeStruct(mine[n].shape, mine[n].dtype) for n in shared}
-    taken = restore_params(base, paths.nested(wanted), average=average)
-    merged = {**mine, **paths.named(taken)}
+    inner = part.split("/", 1)[1]
+    wanted = {inner + n: jax.ShapeDtypeStruct(mine[n].shape, mine[n].dtype) for n in shared}
+    taken = paths.named(restore_params(base, paths.nested(wanted), average=average))
+    merged = {**mine, **{n.removeprefix(inner): array for n, array in taken.items()}}
     return paths.nested(merged), sorted(set(mine) - set(shared))
 
 

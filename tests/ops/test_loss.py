@@ -46,6 +46,16 @@ def test_smoothing_over_others_is_a_divergence():
                                atol=2e-6)
 
 
+@pytest.mark.parametrize("how", [{}, {"smoothing": 0.1}], ids=str)
+def test_z_adds_the_squared_log_of_the_normaliser(how):
+    logits, targets = jnp.array(LOGITS, jnp.float32), jnp.array(TARGETS)
+    more = cross_entropy(logits, targets, z=0.01, **how) - cross_entropy(logits, targets, **how)
+    np.testing.assert_allclose(more, 0.01 * np.log(np.exp(LOGITS).sum(-1)) ** 2, rtol=1e-3)
+    shift = lambda c: cross_entropy(logits + c, targets, z=0.01).sum()  # plain loss has none
+    assert abs(jax.grad(lambda c: cross_entropy(logits + c, targets).sum())(0.0)) < 1e-4
+    assert jax.grad(shift)(0.0) > 0.1
+
+
 @pytest.mark.parametrize("smoothing, spread, on, off", [
     (0.0, "all", 1.0, 0.0), (0.1, "all", 0.9 + 0.1 / 7, 0.1 / 7), (0.1, "others", 0.9, 0.1 / 6)])
 def test_gradient_is_probability_minus_target(smoothing, spread, on, off):

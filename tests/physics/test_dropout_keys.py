@@ -84,7 +84,8 @@ def test_another_step_draws_different_masks(noisy):
     assert (np.abs(here - there).max((1, 2)) > 0.01).all()
 
 
-# Embedding; probabilities, both outputs and the hidden width of each layer; the end of each stack, classifier.
+# Embedding; probabilities, both outputs and the hidden width of each layer; the end of each
+# stack; classifier.
 SITES = {"gpt1": 1 + 2 * 4 + 1, "bert": 1 + 2 * 4 + 1 + 1, "vaswani": 2 + 2 * 4 + 2 * 6 + 2}
 
 

@@ -8,11 +8,16 @@ import numpy as np
 
 from transformer.objectives.objective import Objective
 from transformer.ops.loss import cross_entropy, hits, weighted
+from transformer.spec import Rate
 
 
 class NextToken(Objective):
-    """Rows carry T + 1 tokens, so that T tokens read make T predictions."""
+    """Rows carry T + 1 tokens, so that T tokens read make T predictions.
 
+    z: see `ops.loss.cross_entropy`; in training only.
+    """
+
+    z: Rate = 0.0
     lookahead: ClassVar[int] = 1
     main: ClassVar[str] = "next_token"
 
@@ -37,12 +42,12 @@ class NextToken(Objective):
 
     def loss(self, apply, params, batch, rng, train):
         logits = self.run(apply, params, batch, rng, train)["logits"]
-        return scored(self.main, logits, batch, train)
+        return scored(self.main, logits, batch, train, z=self.z if train else 0.0)
 
 
-def scored(name: str, logits, batch, train: bool, **smoothing) -> dict:
+def scored(name: str, logits, batch, train: bool, **how) -> dict:
     """The cross-entropy of `targets`, and outside training the hits, under `weights`."""
-    nats = cross_entropy(logits, batch["targets"], **smoothing)
+    nats = cross_entropy(logits, batch["targets"], **how)
     terms = {name: weighted(nats, batch["weights"])}
     if not train:
         terms["accuracy"] = weighted(hits(logits, batch["targets"]), batch["weights"], 0.0)

@@ -16,11 +16,13 @@ class SequenceToSequence(Objective):
 
     smoothing: label smoothing, in training only, so that evaluation reports plain nats.
     spread: where the smoothed probability goes; see `ops.loss.cross_entropy`.
+    z: see `ops.loss.cross_entropy`; in training only.
     start: the special piece that the decoder reads first; "pad" is the zero id of T5.
     """
 
     smoothing: Rate = 0.0
     spread: Literal["all", "others"] = "all"
+    z: Rate = 0.0
     start: Literal["bos", "start", "pad"] = "bos"
     main: ClassVar[str] = "target"
     needs: ClassVar[tuple[str, ...]] = ("source_tokens",)
@@ -49,5 +51,5 @@ class SequenceToSequence(Objective):
 
     def loss(self, apply, params, batch, rng, train):
         logits = self.run(apply, params, batch, rng, train)["logits"]
-        smoothing = self.smoothing if train else 0.0
-        return scored(self.main, logits, batch, train, smoothing=smoothing, spread=self.spread)
+        how = dict(smoothing=self.smoothing, spread=self.spread, z=self.z) if train else {}
+        return scored(self.main, logits, batch, train, **how)

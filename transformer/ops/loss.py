@@ -27,7 +27,7 @@ def weighted(values, weights, coefficient: float = 1.0) -> Term:
     return Term((values * weights).sum(), weights.sum(), coefficient)
 
 
-def cross_entropy(logits, targets, smoothing: float = 0.0, spread: str = "all"):
+def cross_entropy(logits, targets, smoothing: float = 0.0, spread: str = "all", z: float = 0.0):
     """-log p(target), or -sum_v q(v) log p(v) where labels are smoothed. Nats per position.
 
     Args:
@@ -37,6 +37,7 @@ def cross_entropy(logits, targets, smoothing: float = 0.0, spread: str = "all"):
       spread: "all" gives every class smoothing / V, the target too (Szegedy 2016, T5). "others"
         gives the classes other than the target smoothing / (V - 1) and subtracts the entropy of q,
         so that a perfect model reaches 0 (the code of Vaswani 2017).
+      z: adds z * log^2 of the softmax's normaliser, which keeps it near 1 (Chowdhery 2022 §5).
 
     Returns:
       [...] float32.
@@ -44,11 +45,12 @@ def cross_entropy(logits, targets, smoothing: float = 0.0, spread: str = "all"):
     # No one-hot: a gather touches one logit, where a one-hot would pass over all of them again.
     logits = logits.astype(jnp.float32)
     own = at(logits, targets)
-    if not smoothing:
-        return jax.nn.logsumexp(logits, axis=-1) - own
-    on, off, constant = _smoothed(smoothing, spread, logits.shape[-1])
-    mean = (on - off) * own + off * logits.sum(-1)
-    return jax.nn.logsumexp(logits, axis=-1) - mean - constant
+    normaliser = jax.nn.logsumexp(logits, axis=-1)
+    if smoothing:
+        on, off, constant = _smoothed(smoothing, spread, logits.shape[-1])
+        own = (on - off) * own + off * logits.sum(-1) + constant
+    nats = normaliser - own
+    return nats + z * jnp.square(normaliser) if z else nats
 
 
 def _smoothed(smoothing: float, spread: str, classes: int) -> tuple[float, float, float]:
