@@ -12,7 +12,7 @@ from transformer.objectives.choose import Choose
 from transformer.objectives.classify import Classify
 from transformer.objectives.extract import Extract
 from transformer.objectives.masked_lm import MaskedLM
-from transformer.objectives.masking import WordSpans
+from transformer.objectives.masking import NGrams, WordSpans
 from transformer.objectives.next_token import NextToken
 from transformer.objectives.regress import Regress
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
@@ -21,7 +21,8 @@ from transformer.objectives.tag import Tag
 T, EXAMPLES = 12, 6
 LENGTHS = (12, 3, 7, 1, 9, 5)
 OBJECTIVES = (
-    NextToken(), MaskedLM(rate=0.3), MaskedLM(unit=WordSpans()), SequenceToSequence(smoothing=0.1),
+    NextToken(), MaskedLM(rate=0.3), MaskedLM(unit=WordSpans()), MaskedLM(unit=NGrams(), most=2),
+    SequenceToSequence(smoothing=0.1),
     Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
 
 

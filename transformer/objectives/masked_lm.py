@@ -8,9 +8,10 @@ from typing import ClassVar
 import numpy as np
 
 from transformer.error import UserError
-from transformer.objectives.masking import Row, SingleTokens, WholeWords, WordSpans
+from transformer.objectives.masking import NGrams, Row, SingleTokens, WholeWords, WordSpans
 from transformer.objectives.objective import Objective, special
 from transformer.ops.loss import cross_entropy, hits, weighted
+from transformer.spec import Count
 
 
 class MaskedLM(Objective):
@@ -20,6 +21,8 @@ class MaskedLM(Objective):
       does) but never masked.
     replace: shares that become the mask piece, become a random ordinary piece, stay as they are.
     unit: what is masked as one.
+    most: masked tokens of a row, at most; None for no limit. (BERT: 20 at T = 128, 77 at 512;
+      ALBERT: 20 at 512.)
 
     A row of T tokens has N = max(1, round(rate * T)) slots; one with n tokens that are not padding
     fills at most max(1, round(rate * n)) of them. round goes to even at a half, as in BERT.
@@ -27,7 +30,8 @@ class MaskedLM(Objective):
 
     rate: float = 0.15
     replace: tuple[float, float, float] = (0.8, 0.1, 0.1)
-    unit: SingleTokens | WholeWords | WordSpans = SingleTokens()
+    unit: SingleTokens | WholeWords | NGrams | WordSpans = SingleTokens()
+    most: Count | None = None
     main: ClassVar[str] = "masked"
 
     def check(self):
@@ -39,7 +43,8 @@ class MaskedLM(Objective):
 
     def slots(self, tokens: int) -> int:
         """How many predictions a row of this many tokens makes."""
-        return max(1, round(self.rate * tokens))
+        wanted = max(1, round(self.rate * tokens))
+        return wanted if self.most is None else min(wanted, self.most)
 
     def prepare(self, example, rng, tokenizer):
         """tokens [T] -> corrupted tokens [T] with masked, targets, weights [N].
