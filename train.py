@@ -83,7 +83,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             base = wiring.beginning(experiment, directory, workdir)
             tokenizer = wiring.tokenizer_of(experiment, directory, workdir)
             model, run = Model(experiment.model), experiment.run or Run()
-            wiring.require_vocabulary(model, tokenizer)
+            wiring.require_vocabulary(model, tokenizer, experiment.objective)
             if base:
                 wiring.require_same_tokenizer(base, tokenizer)
             require_prompts(experiment, model, tokenizer)

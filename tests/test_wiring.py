@@ -19,6 +19,7 @@ from transformer.nn.head import Classes, Untied
 from transformer.objectives.classify import Classify
 from transformer.objectives.next_token import NextToken
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.objectives.span_corruption import SpanCorruption
 from transformer.report import require_prompts
 from transformer.tasks.classification import Classification
 from transformer.tasks.summarisation import Summarisation
@@ -92,11 +93,14 @@ def test_a_run_that_goes_on_no_longer_needs_what_it_started_from(base, tmp_path)
 
 def test_every_table_of_ids_must_hold_the_tokenizer():
     tokenizer = Bytes().train()
-    wiring.require_vocabulary(Model(TINY), tokenizer)
+    wiring.require_vocabulary(Model(TINY), tokenizer, NextToken())
     small = dataclasses.replace(TINY, heads=(("logits", Untied(vocab=tokenizer.size - 1)),))
     for spec in (small, gpt2(width=8, depth=1, heads=2, vocab=tokenizer.size - 1)):
         with pytest.raises(UserError, match=f"has {tokenizer.size} ids.*is {tokenizer.size - 1};"):
-            wiring.require_vocabulary(Model(spec), tokenizer)
+            wiring.require_vocabulary(Model(spec), tokenizer, NextToken())
+    wiring.require_vocabulary(Model(TINY), tokenizer, SpanCorruption(vocab=384))
+    with pytest.raises(UserError, match="sentinels need 385 ids.*is 384; set .* to at least 385"):
+        wiring.require_vocabulary(Model(TINY), tokenizer, SpanCorruption(vocab=385))
 
 
 @pytest.mark.parametrize("field, value", [

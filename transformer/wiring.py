@@ -85,13 +85,15 @@ def _texts(experiment: Experiment):
                 yield from (text for text in values if isinstance(text, str))
 
 
-def require_vocabulary(model: Model, tokenizer) -> None:
+def require_vocabulary(model: Model, tokenizer, objective: Objective) -> None:
     """UserError unless the model has a row for every id: jax clamps ids out of range silently."""
+    ids = objective.ids(tokenizer)
     own = [head.vocab for _, head in model.spec.heads if hasattr(head, "vocab")]
     vocab = min([model.spec.embedding.vocab, *own])
-    if vocab < tokenizer.size:
-        raise UserError(f"the tokenizer has {tokenizer.size:,} ids, but the model's vocabulary is "
-                        f"{vocab:,}; set the model's vocab to at least {tokenizer.size:,}")
+    if vocab < ids:
+        holder = "tokenizer has" if ids == tokenizer.size else "objective's sentinels need"
+        raise UserError(f"the {holder} {ids:,} ids, but the model's vocabulary is "
+                        f"{vocab:,}; set the model's vocab to at least {ids:,}")
 
 
 def require_same_tokenizer(base: Path, tokenizer) -> None:

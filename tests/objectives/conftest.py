@@ -6,13 +6,17 @@ import numpy as np
 import pytest
 
 NAMES = ("pad", "unk", "bos", "eos", "mask", "cls", "sep", "start", "delimiter", "extract")
-VOCABULARY, WIDTH, CLASSES = 32, 4, 3
+PIECES, VOCABULARY, WIDTH, CLASSES = 32, 36, 4, 3
+STOP = 13
 
 
 class Letters:
-    """Ids from 10 on are pieces; the even ones begin a word."""
+    """Ids from 10 on are pieces; the even ones begin a word, and one is a full stop."""
 
-    size, special = VOCABULARY, {name: n for n, name in enumerate(NAMES)}
+    size, special = PIECES, {name: n for n, name in enumerate(NAMES)}
+
+    def decode(self, ids):
+        return "".join("." if n == STOP else " ab"[n % 2 == 1:] for n in ids)
 
     def word_starts(self):
         return np.arange(self.size) % 2 == 0

@@ -10,20 +10,23 @@ import pytest
 from transformer.error import UserError
 from transformer.objectives.choose import Choose
 from transformer.objectives.classify import Classify
+from transformer.objectives.denoising import Denoising
 from transformer.objectives.extract import Extract
 from transformer.objectives.masked_lm import MaskedLM
 from transformer.objectives.masking import NGrams, WordSpans
 from transformer.objectives.next_token import NextToken
+from transformer.objectives.prefix_lm import PrefixLM, PrefixNextToken
 from transformer.objectives.regress import Regress
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.objectives.span_corruption import SpanCorruption
 from transformer.objectives.tag import Tag
 
 T, EXAMPLES = 12, 6
 LENGTHS = (12, 3, 7, 1, 9, 5)
 OBJECTIVES = (
     NextToken(), MaskedLM(rate=0.3), MaskedLM(unit=WordSpans()), MaskedLM(unit=NGrams(), most=2),
-    SequenceToSequence(smoothing=0.1),
-    Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
+    SequenceToSequence(smoothing=0.1), SpanCorruption(vocab=36), PrefixLM(), Denoising(),
+    PrefixNextToken(), Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
 
 
 def padded(values, size):
@@ -42,7 +45,7 @@ def row(objective, n, rng):
     if choices > 1:
         example = {name: np.stack([a, b]) for name, a, b in (
             ("tokens", *tokens), ("segments", segments, padded(np.ones((length + 1) // 2), size)))}
-    if isinstance(objective, SequenceToSequence):
+    if "source_tokens" in objective.needs:
         example |= {"source_tokens": tokens[0][::-1].copy(), "source_segments": segments[::-1]}
     if isinstance(objective, Classify):
         example |= {"labels": np.int32(n % 3), "pooled": np.int32(length - 1)}

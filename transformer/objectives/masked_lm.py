@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from typing import ClassVar
 
 import numpy as np
 
 from transformer.error import UserError
 from transformer.objectives.masking import NGrams, Row, SingleTokens, WholeWords, WordSpans
-from transformer.objectives.objective import Objective, special
+from transformer.objectives.objective import Objective, pieces, special
 from transformer.ops.loss import cross_entropy, hits, weighted
 from transformer.spec import Count
 
@@ -52,8 +51,9 @@ class MaskedLM(Objective):
         Unused slots point at position 0 with weight 0.
         """
         original, segments = example["tokens"], example["segments"]
-        ordinary, starts = _pieces(tokenizer)
-        row = Row(original, segments, (segments > 0) & ordinary[original], starts)
+        known = pieces(tokenizer)
+        allowed = (segments > 0) & known.ordinary[original]
+        row = Row(original, segments, allowed, known.starts)
         quota = self.slots(int((segments > 0).sum()))
         positions, groups = self.unit.pick(row, quota, rng)
         tokens = original.copy()
@@ -67,7 +67,7 @@ class MaskedLM(Objective):
     def _replaced(self, original, groups, rng, tokenizer) -> np.ndarray:
         """What stands at the masked positions; one draw decides for a whole group."""
         draw = rng.random(groups.max(initial=-1) + 1)[groups]
-        ordinary = np.flatnonzero(_pieces(tokenizer)[0])
+        ordinary = np.flatnonzero(pieces(tokenizer).ordinary)
         random = ordinary[rng.integers(len(ordinary), size=len(original))]
         mask, randomised, _ = self.replace
         return np.where(draw < mask, special(tokenizer, "mask"),
@@ -82,11 +82,3 @@ class MaskedLM(Objective):
         targets_BN, weights_BN = batch["targets"], batch["weights"]
         return {"masked": weighted(cross_entropy(logits_BNV, targets_BN), weights_BN),
                 "accuracy": weighted(hits(logits_BNV, targets_BN), weights_BN, 0.0)}
-
-
-@functools.lru_cache(maxsize=8)
-def _pieces(tokenizer) -> tuple[np.ndarray, np.ndarray]:
-    """(whether each id is an ordinary piece, whether it begins a word): bool [V], found once."""
-    ordinary = np.ones(tokenizer.size, bool)
-    ordinary[list(tokenizer.special.values())] = False
-    return ordinary, tokenizer.word_starts()

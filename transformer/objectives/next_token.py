@@ -38,7 +38,7 @@ class NextToken(Objective):
 
     def weights(self, batch):
         total = batch["weights"].sum()
-        return {"next_token": total, "accuracy": total}
+        return {self.main: total, "accuracy": total}
 
     def loss(self, apply, params, batch, rng, train):
         logits = self.run(apply, params, batch, rng, train)["logits"]

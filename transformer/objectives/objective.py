@@ -6,7 +6,8 @@ accumulation slices; sums over them use only what both kinds of array understand
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+import functools
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -57,6 +58,10 @@ class Objective(Spec):
         """
         raise NotImplementedError
 
+    def ids(self, tokenizer) -> int:
+        """How many ids a model needs for the batches that `prepare` makes."""
+        return tokenizer.size
+
     def units(self, batch) -> tuple[float, float]:
         """(data units, optimisation units): tokens seen, source too, and predictions scored."""
         seen = sum(float((batch[name] > 0).sum())
@@ -100,6 +105,29 @@ def special(tokenizer, name: str) -> int:
         raise UserError(f"the tokenizer has no special piece {name!r} (it has "
                         f"{', '.join(tokenizer.special)}); train one that has it")
     return tokenizer.special[name]
+
+
+class Pieces(NamedTuple):
+    """What is known of each id, bool [V].
+
+    ordinary: no special piece. text: ordinary, or unk and nothing else. starts: begins a word.
+    """
+
+    ordinary: np.ndarray
+    text: np.ndarray
+    starts: np.ndarray
+
+
+@functools.lru_cache(maxsize=8)
+def pieces(tokenizer) -> Pieces:
+    """Found once for each tokenizer."""
+    ordinary = np.ones(tokenizer.size, bool)
+    ordinary[list(tokenizer.special.values())] = False
+    text, special = ordinary.copy(), list(tokenizer.special.values())
+    unknown = tokenizer.special.get("unk")
+    if special.count(unknown) == 1:  # GPT-2's is its end of text as well
+        text[unknown] = True
+    return Pieces(ordinary, text, tokenizer.word_starts())
 
 
 def refuse_negative(example: dict) -> dict:

@@ -17,13 +17,13 @@ class SequenceToSequence(Objective):
     smoothing: label smoothing, in training only, so that evaluation reports plain nats.
     spread: where the smoothed probability goes; see `ops.loss.cross_entropy`.
     z: see `ops.loss.cross_entropy`; in training only.
-    start: the special piece that the decoder reads first; "pad" is the zero id of T5.
+    start: the special piece that the decoder reads first; T5 takes "pad", BART "eos".
     """
 
     smoothing: Rate = 0.0
     spread: Literal["all", "others"] = "all"
     z: Rate = 0.0
-    start: Literal["bos", "start", "pad"] = "bos"
+    start: Literal["bos", "eos", "start", "pad"] = "bos"
     main: ClassVar[str] = "target"
     needs: ClassVar[tuple[str, ...]] = ("source_tokens",)
 
