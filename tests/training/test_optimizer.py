@@ -10,7 +10,7 @@ from transformer.error import UserError
 from transformer.spec import from_json, to_json
 from transformer.training import paths
 from transformer.training.optimizer import SGD, Adafactor, AdamW, GPT1Adam, Lion
-from transformer.training.schedule import Constant, WarmupLinear
+from transformer.training.schedule import Constant, Triangle, WarmupLinear
 
 QUERY = "stack/segment_0/0_attention/query"
 DECAYED = ("embedding/tokens", "embedding/positions", QUERY)
@@ -23,6 +23,7 @@ SHAPES = {
 }
 RATE = WarmupLinear(peak=1e-2, warmup=4, steps=20)
 RATES = [0, 0.25e-2, 0.5e-2, 0.75e-2, 0.8e-2, 0.75e-2, 0.7e-2, 0.65e-2]  # of the first 8 updates
+SLANTED = Triangle(peak=1e-2, warmup=4, steps=20)
 
 
 def tree(seed):
@@ -86,6 +87,13 @@ def adamw(t, rate, p, g, memory, decays):
     return p - rate * (m / (np.sqrt(v) + 1e-8) + 0.1 * p * decays)
 
 
+def distilbert(t, rate, p, g, memory, decays):
+    """As torch writes it, on the line from the peak at 4 to 0 at 20."""
+    m, v = moments(g, memory, 0.9, 0.98)
+    rate = 1e-2 * ((t - 1) / 4 if t <= 4 else (21 - t) / 16)
+    return p - rate / (1 - 0.9 ** t) * m / (np.sqrt(v) / np.sqrt(1 - 0.98 ** t) + 1e-6)
+
+
 def lion(t, rate, p, g, memory, decays):
     m = memory.get("m", 0)
     memory["m"] = 0.99 * m + 0.01 * g
@@ -105,6 +113,7 @@ CASES = [
     (AdamW(learning_rate=RATE, eps=1e-6, decay=0.01, correct_bias=False), bert, 1.0),
     (GPT1Adam(learning_rate=RATE), gpt1, 1.0),
     (AdamW(learning_rate=RATE, b2=0.99, decay=0.1), adamw, 1.0),
+    (AdamW(learning_rate=SLANTED, b2=0.98, eps=1e-6, clip=5.0), distilbert, 5.0),
     (Lion(learning_rate=RATE, decay=0.1), lion, 1.0),
     (SGD(learning_rate=RATE, momentum=0.9, nesterov=True, clip=2.0), nesterov, 2.0),
     (SGD(learning_rate=RATE, clip=None), descent, None),

@@ -71,6 +71,44 @@ def test_each_stack_of_an_encoder_decoder_counts_its_own_layers():
     assert depths["decoder/segment_0/0_up"].tolist() == [1, 2, 3]
 
 
+def test_what_layers_share_is_as_deep_as_the_last_of_them():
+    """ALBERT with shared attention, a second segment that shares all it has, T5's bias."""
+    params = tree(
+        embedding__project=(2, 4), stack__bias=(8, 2),
+        stack__segment_0__0_feedforward__up=(3, 4, 4),
+        stack__shared_0__0_attention__query=(4, 4), stack__shared_1__0_attention__query=(4, 4),
+        stack__shared_1__1_feedforward__up=(4, 4), stack__final_norm__scale=(4,))
+    depths = {p: np.asarray(d).tolist() for p, d in paths.depths(params).items()}
+    assert paths.layers(params) == 5 and depths == {
+        "embedding/project": 0, "stack/bias": 0, "stack/segment_0/0_feedforward/up": [1, 2, 3],
+        "stack/shared_0/0_attention/query": 3, "stack/shared_1/0_attention/query": 4,
+        "stack/shared_1/1_feedforward/up": 5, "stack/final_norm/scale": 6}
+    assert [p for p in paths.named(params) if paths.stacked(p)] == [
+        "stack/segment_0/0_feedforward/up"]
+
+
+def test_shared_biases_and_norms_do_not_decay():
+    params = tree(stack__shared_0__0_attention__query=(4, 2, 2), stack__bias=(8, 2),
+                  stack__shared_0__0_attention__query_bias=(2, 2),
+                  stack__shared_0__0_attention_norm__scale=(4,))
+    assert {p for p, d in paths.named(paths.decayed(params)).items() if d} == {
+        "stack/shared_0/0_attention/query"}
+
+
+def test_a_pair_counts_each_half():
+    params = tree(
+        generator__stack__segment_0__0_up=(2, 4, 4), generator__heads_mlm__vocab_bias=(9,),
+        discriminator__embedding__tokens=(9, 4), discriminator__stack__segment_0__0_up=(3, 4, 4),
+        discriminator__source_embedding__norm__scale=(4,),
+        discriminator__heads_replaced__classes=(4, 1))
+    depths = {p: np.asarray(d).tolist() for p, d in paths.depths(params).items()}
+    assert depths == {
+        "generator/stack/segment_0/0_up": [1, 2], "generator/heads_mlm/vocab_bias": 5,
+        "discriminator/embedding/tokens": 0, "discriminator/stack/segment_0/0_up": [1, 2, 3],
+        "discriminator/source_embedding/norm/scale": 0,
+        "discriminator/heads_replaced/classes": 5}
+
+
 def test_a_parameter_without_depth_is_named():
     with pytest.raises(UserError, match="stack/mystery"):
         paths.depths(tree(stack__mystery=(4, 4)))

@@ -17,12 +17,12 @@ _TINY = 1e-30  # added to squared gradients
 _SMALLEST_SCALE = 1e-3  # a parameter's scale never counts as less
 
 
-def scale_by_adafactor(smallest: int = 128) -> optax.GradientTransformation:
+def scale_by_adafactor(smallest: int | None = 128) -> optax.GradientTransformation:
     """Gradients -> max(RMS(p), 1e-3) * x / max(1, RMS(x)), x = g / sqrt(second moment).
 
     The second moment decays by 1 - t^-0.8 (t = 1 at first) and is factored into the means over
-    the two largest dimensions where both reach `smallest`. State: {"count", "moments"}, moments
-    of a parameter being {"rows", "columns"} or {"whole"}.
+    the two largest dimensions where both reach `smallest`, never if that is None. State: {"count",
+    "moments"}, moments of a parameter being {"rows", "columns"} or {"whole"}.
     """
     def init(params):
         moments = {p: _start(p, x, smallest) for p, x in paths.named(params).items()}
@@ -42,16 +42,16 @@ def scale_by_adafactor(smallest: int = 128) -> optax.GradientTransformation:
     return optax.GradientTransformation(init, update)
 
 
-def _factored(path: str, shape, smallest: int) -> tuple[int, int] | None:
+def _factored(path: str, shape, smallest: int | None) -> tuple[int, int] | None:
     """(second largest, largest) dimension of one layer, or None where it is not factored."""
     lead = int(paths.stacked(path))
-    if len(shape) - lead < 2:
+    if smallest is None or len(shape) - lead < 2:
         return None
     order = np.argsort(shape[lead:], kind="stable") + lead
     return (int(order[-2]), int(order[-1])) if shape[order[-2]] >= smallest else None
 
 
-def _start(path: str, leaf, smallest: int) -> dict:
+def _start(path: str, leaf, smallest: int | None) -> dict:
     if (pair := _factored(path, leaf.shape, smallest)) is None:
         return {"whole": jnp.zeros(leaf.shape)}
     second, largest = pair

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 
 from transformer.error import UserError
-from transformer.spec import Spec
+from transformer.spec import Count, Spec
 from transformer.training import paths
 from transformer.training.adafactor import scale_by_adafactor
 from transformer.training.adam import scale_by_step_correction, scale_by_uncorrected_moments
@@ -98,9 +98,8 @@ def _factors(params, layer_decay: float) -> dict:
     leaves = paths.named(params)
     if layer_decay == 1:
         return dict.fromkeys(leaves, 1.0)
-    depths = paths.depths(params)
-    layers = max(d.max() for d in depths.values() if hasattr(d, "max"))
-    factors = {p: layer_decay ** (layers + 2.0 - d) for p, d in depths.items()}
+    heads = paths.layers(params) + 2.0
+    factors = {p: layer_decay ** (heads - d) for p, d in paths.depths(params).items()}
     return {p: jnp.float32(f).reshape(-1, *(1,) * (leaves[p].ndim - 1)) if hasattr(f, "shape")
             else f for p, f in factors.items()}
 
@@ -140,7 +139,7 @@ class GPT1Adam(Optimizer):
 class Adafactor(Optimizer):
     """Shazeer 2018 as T5 uses it: no momentum, steps relative to the parameter's own scale."""
     clip: float | None = None
-    smallest: int = 128  # both of a matrix's dimensions reach this, or its moments are not factored
+    smallest: Count = 128  # both of a matrix's dimensions reach it, or its moments stay whole
 
     def direction(self):
         return scale_by_adafactor(self.smallest)

@@ -2,7 +2,8 @@
 
 A path is the names from the root joined by "/", such as `stack/segment_0/0_attention/query`.
 Leaves below a `segment_n` hold all repeats of that segment along their first axis, so their rank
-counts one more than the rank of one layer's parameter.
+counts one more than the rank of one layer's parameter. Leaves below a `shared_n` are what the
+repeats of that segment have in common: one parameter, not stacked.
 """
 
 from __future__ import annotations
@@ -15,7 +16,13 @@ import numpy as np
 from transformer.error import UserError
 
 NO_DECAY = (r"(^|/|_)bias$", r"(^|/)(scale|shift)$")
-_SEGMENT = re.compile(r"^(?P<stack>.*?)(?P<segment>segment_(?P<number>\d+))/(?P<block>\d+)?")
+_LAYERS = re.compile(
+    r"^(?P<stack>(.*/)?)(?P<kind>segment|shared)_(?P<number>\d+)/(?P<block>\d+)?")
+_DEPTHS = (  # of what is in no layer: its name, and what is added to L where it is after the layers
+    (re.compile(r"(^|/)[a-z_]*embedding/"), None),
+    (re.compile(r"(^|/)(stack|encoder|decoder)/bias(/|$)"), None),
+    (re.compile(r"(^|/)(final_norm|pooler)/"), 1),
+    (re.compile(r"(^|/)heads_"), 2))
 
 
 def named(tree) -> dict:
@@ -65,7 +72,8 @@ def require_use(tree, patterns, where: str) -> None:
 
 def stacked(path: str) -> bool:
     """Whether the leaf at this path holds several layers along its first axis."""
-    return _SEGMENT.match(path) is not None
+    here = _LAYERS.match(path)
+    return here is not None and here["kind"] == "segment"
 
 
 def decayed(tree, exclude=NO_DECAY):
@@ -81,40 +89,53 @@ def without(tree, patterns) -> dict:
     return nested(kept)
 
 
+def layers(tree) -> int:
+    """L, the layers of the deepest stack. A segment that shares all it has counts each block once:
+    nothing in the tree says how often it is used.
+    """
+    return max(_starts(_blocks(tree))[1].values(), default=0)
+
+
 def depths(tree) -> dict:
-    """{path: depth}: 0 for the embedding, 1..L for the layers (an array for a stacked leaf).
+    """{path: depth}: 0 for embeddings and relative biases, 1..L for the layers, an array for a
+    stacked leaf and the last of its layers for a shared one.
 
     L + 1 for a final norm or pooler and L + 2 for heads, the numbering of ELECTRA's layer-wise
-    decay. Each stack of an encoder-decoder counts its own layers; L is then that of the deepest.
+    decay. Each stack of an encoder-decoder or a pair counts its own layers.
     """
-    leaves, starts, patterns = named(tree), {}, _blocks(tree)
-    deepest: dict[str, int] = {}
-    for (stack, number), (blocks, repeats) in sorted(patterns.items()):
-        starts[stack, number] = deepest.get(stack, 0)
-        deepest[stack] = starts[stack, number] + blocks * repeats
-    top = max(deepest.values(), default=0)
-    return {path: _depth(path, starts, patterns, top) for path in leaves}
+    patterns, top = _blocks(tree), layers(tree)
+    starts, _ = _starts(patterns)
+    return {path: _depth(path, starts, patterns, top) for path in named(tree)}
 
 
 def _blocks(tree) -> dict:
     """{(stack, segment number): (blocks in the pattern, repeats)}."""
     found: dict = {}
     for path, leaf in named(tree).items():
-        if here := _SEGMENT.match(path):
+        if here := _LAYERS.match(path):
             key = here["stack"], int(here["number"])
-            block = int(here["block"] or 0) + 1
-            found[key] = max(found.get(key, (0, 0))[0], block), leaf.shape[0]
+            blocks, repeats = found.get(key, (0, 1))
+            found[key] = (max(blocks, int(here["block"] or 0) + 1),
+                          leaf.shape[0] if here["kind"] == "segment" else repeats)
     return found
 
 
+def _starts(patterns) -> tuple[dict, dict]:
+    """{(stack, segment number): layers below it} and {stack: its layers}."""
+    starts, deepest = {}, {}
+    for (stack, number), (blocks, repeats) in sorted(patterns.items()):
+        starts[stack, number] = deepest.get(stack, 0)
+        deepest[stack] = starts[stack, number] + blocks * repeats
+    return starts, deepest
+
+
 def _depth(path: str, starts, patterns, top: int):
-    if here := _SEGMENT.match(path):
+    if here := _LAYERS.match(path):
         key = here["stack"], int(here["number"])
         blocks, repeats = patterns[key]
-        return starts[key] + 1 + int(here["block"] or 0) + blocks * np.arange(repeats)
-    named_depths = ((r"(^|/)[a-z_]*embedding/", 0), (r"(^|/)(final_norm|pooler)/", top + 1),
-                    (r"(^|/)heads_", top + 2))
-    for pattern, depth in named_depths:
-        if re.search(pattern, path):
-            return depth
+        held = starts[key] + 1 + int(here["block"] or 0) + blocks * np.arange(repeats)
+        return held if here["kind"] == "segment" else int(held[-1])
+    for pattern, above in _DEPTHS:
+        if pattern.search(path):
+            return 0 if above is None else top + above
     raise UserError(f"layer-wise decay knows no depth for the parameter {path}")

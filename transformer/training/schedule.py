@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from transformer.error import UserError
-from transformer.spec import Spec
+from transformer.spec import Count, Spec
 
 
 class Schedule(Spec):
@@ -118,6 +118,34 @@ class GPT1Cosine(Schedule):
         n = _float(step)
         fall = 0.5 * (1 + jnp.cos(math.pi * jnp.minimum(n / self.steps, 1)))
         return self.peak * jnp.where(n <= self.warmup, n / max(self.warmup, 1), fall)
+
+
+class Triangle(Schedule):
+    """Two straight lines: up to the peak over `warmup` updates, down to 0 at `steps`.
+
+    RoBERTa, BART and DistilBERT. n < warmup: peak * n / warmup; after:
+    peak * (steps - n) / (steps - warmup).
+    """
+    peak: float
+    warmup: int
+    steps: int
+
+    def __call__(self, step):
+        n = _float(step)
+        up, down = n / max(self.warmup, 1), (self.steps - n) / (self.steps - self.warmup)
+        return self.peak * jnp.where(n < self.warmup, up, jnp.maximum(down, 0))
+
+
+class InverseRoot(Schedule):
+    """scale / sqrt(max(n, hold)): T5 (Raffel 2020 §3.1.2) and PaLM (Chowdhery 2022 §5).
+
+    The rates are those of Adafactor, which multiplies them by a parameter's own scale.
+    """
+    scale: float = 1.0
+    hold: Count = 10_000
+
+    def __call__(self, step):
+        return self.scale * jnp.maximum(_float(step), self.hold)**-0.5
 
 
 class Noam(Schedule):
