@@ -125,10 +125,10 @@ def gpt1_side():
     return Side(spec, moved(OpenAIGPTLMHeadModel(config)), gpt_call, convert, {"logits": REAL})
 
 
-def gpt2_side():
+def gpt2_side(length=LENGTH):
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    config = GPT2Config(vocab_size=V, n_positions=LENGTH, n_embd=30, n_layer=DEPTH, n_head=5,
+    config = GPT2Config(vocab_size=V, n_positions=length, n_embd=30, n_layer=DEPTH, n_head=5,
                         attn_implementation="eager")
 
     def convert(theirs):
@@ -138,7 +138,7 @@ def gpt2_side():
                 "stack": {"segment_0": stacked(layers),
                           "final_norm": norm(theirs, "transformer.ln_f")}}
 
-    spec = gpt2(width=30, depth=DEPTH, heads=5, vocab=V, length=LENGTH)
+    spec = gpt2(width=30, depth=DEPTH, heads=5, vocab=V, length=length)
     return Side(spec, moved(GPT2LMHeadModel(config)), gpt_call, convert, {"logits": REAL})
 
 

@@ -1,25 +1,29 @@
-"""Greedy and sampled generation: one compiled loop for decoders and encoder-decoders alike."""
+"""Text from a model, greedy, sampled or searched: one compiled loop for every kind of model."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from transformer.generation.alone import Alone
+from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
+from transformer.generation.constraint import Seen, constrained
 from transformer.generation.prompt import fit
-from transformer.ops.dropout import example_keys, fold
 from transformer.ops.sampling import Greedy, Sample
 from transformer.spec import Spec
 
-__all__ = ["Generator", "Greedy", "Sample", "generate"]
+__all__ = ["Beam", "Generator", "Greedy", "PowerPenalty", "Sample", "WuPenalty", "generate"]
 
 
 def generate(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy(),
-             stop: int | None = None, key=None, pad: int = 0, vocab: int | None = None,
-             run: Spec | None = None) -> dict:
+             stop: int | Sequence[int] | None = None, key=None, pad: int = 0,
+             vocab: int | None = None, run: Spec | None = None,
+             constraints: tuple[Spec, ...] = ()) -> dict:
     """Continues every row of a batch until it stops or has its tokens.
 
     Args:
@@ -29,31 +33,37 @@ def generate(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy()
         first token as the prompt; `index` [B], the number of each row in its random stream, 0, 1,
         ... if absent. A row without a valid token is padding: it gives nothing.
       tokens: how many new tokens at most.
-      choose: Greedy() or Sample(...).
-      stop: the token that ends a row; None for none. pad: what follows it.
+      choose: Greedy(), Sample(...) or Beam(...). The last two may give N answers to a prompt.
+      stop: the token that ends a row, or several; None for none. pad: what follows it.
       key: of the sampling, `jax.random.key(0)` if None. A row's tokens depend on it, on the row
         and on its index, not on the rows beside it.
       vocab: ids from here on are never chosen: rows that a token table has, but no tokenizer.
       run: how to run, see `nn.context.Run`; the model's default if None.
+      constraints: on the next token, see `generation.constraint`; applied in this order.
 
     Returns:
-      Arrays of the host: "tokens" int32 [B, tokens]; "lengths" int32 [B], how many of them are no
-      padding (the stop token counts); "log_probability" float32 [B], of these in nats, under
-      the model itself whatever `choose` does.
+      Arrays of the host, the N answers of a prompt side by side: "tokens" int32 [B N, tokens];
+      "lengths" int32 [B N], how many of them are no padding (the stop token counts);
+      "log_probability" float32 [B N], of these in nats, under the model itself whatever `choose`
+      and the constraints do; of Beam "score" float32 [B N] as well, best first in each prompt,
+      minus infinity and no token where there was no further answer.
 
     Raises:
       UserError: the prompt and the new tokens are longer than the context.
     """
     fitted, capacity = fit(model, batch, tokens)
-    made = Generator(model, choose, capacity, vocab, run).loop(
-        params, fitted, ends(stop, pad), jnp.int32(tokens), key)
+    made = Generator(model, choose, capacity, vocab, run, tuple(constraints)).loop(
+        params, fitted, ends(stop, pad, tokens), key)
     made = jax.device_get(made)
     return {**made, "tokens": made["tokens"][:, :tokens]}
 
 
-def ends(stop: int | None, pad: int) -> dict:
-    """The stop and pad tokens as arrays; no token has the id -1."""
-    return {"stop": jnp.int32(-1 if stop is None else stop), "pad": jnp.int32(pad)}
+def ends(stop: int | Sequence[int] | None, pad: int, tokens: int) -> dict:
+    """What ends a row, as arrays: "stop" [E] and the "pad" behind it, "tokens" at most."""
+    stop = (stop,) if isinstance(stop, int) else tuple(stop or ())
+    nothing = (-1,)  # no token's id
+    return {"stop": jnp.array(stop or nothing, jnp.int32), "pad": jnp.int32(pad),
+            "tokens": jnp.int32(tokens)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +72,8 @@ class Generator:
 
     capacity: of the cache, in tokens per row. The other fields are as in `generate`.
 
-    Beside the cache goes a state, a dict: the `token` [B] chosen last, `done` and `lengths` [B],
-    `log_probability` [B], the random `keys` [B], and `count`, how many tokens were chosen.
+    Beside the cache goes a state, a dict: `count`, how many tokens were chosen; the `prompt` [B, T]
+    as in `Seen`; and what `alone.Alone` or `beam.Beam` keep.
     """
 
     model: Any
@@ -71,32 +81,30 @@ class Generator:
     capacity: int
     vocab: int | None = None
     run: Spec | None = None
+    constraints: tuple[Spec, ...] = ()
+
+    @property
+    def search(self):
+        """Who chooses the tokens."""
+        return self.choose if isinstance(self.choose, Beam) else Alone(self.choose)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def loop(self, params, batch, ends, tokens, key) -> dict:
+    def loop(self, params, batch, ends, key) -> dict:
         """`generate` between its host arrays; "tokens" is [B, capacity], padded."""
-        cache, state = self.begin(params, batch, ends, key)
-        chosen_BT = jnp.full((len(batch["tokens"]), self.capacity), ends["pad"])
-        write = lambda chosen_BT, state: jax.lax.dynamic_update_slice_in_dim(
-            chosen_BT, state["token"][:, None], state["count"] - 1, 1)
-
         def more(carry):
-            _, _, state = carry
-            return (state["count"] < tokens) & ~state["done"].all()
+            _, state = carry
+            return (state["count"] < ends["tokens"]) & ~state["done"].all()
 
-        def body(carry):
-            chosen_BT, cache, state = carry
-            cache, state = self.advance(params, cache, state, ends)
-            return write(chosen_BT, state), cache, state
-
-        start = write(chosen_BT, state), cache, state
-        chosen_BT, _, state = jax.lax.while_loop(more, body, start)
-        kept = {name: state[name] for name in ("lengths", "log_probability")}
-        return {"tokens": chosen_BT, **kept}
+        body = lambda carry: self.advance(params, *carry, ends)
+        _, state = jax.lax.while_loop(more, body, self.begin(params, batch, ends, key))
+        return self.search.results(state)
 
     @functools.partial(jax.jit, static_argnums=0)
     def begin(self, params, batch, ends, key) -> tuple[dict, dict]:
-        """The cache and the state after the prompt, with the first token chosen."""
+        """The cache and the state after the prompt, with the first token chosen.
+
+        A prompt is read once, however many answers it gets.
+        """
         segments_BT = batch["segments"]
         cache = self.model.open(params, batch, self.capacity, **self._how())
         logits_BV, cache = self.model.decode(params, cache, batch["tokens"], segments_BT,
@@ -104,37 +112,57 @@ class Generator:
         # New tokens overwrite the slots that are padding in every row.
         cache = {**cache, "slot": segments_BT.sum(1).max()}
         empty_B = ~segments_BT.any(1) | ~batch.get("source_segments", segments_BT).any(1)
-        key = jax.random.key(0) if key is None else key
-        zeros_B = jnp.zeros(len(segments_BT), jnp.int32)
-        state = {"done": empty_B, "lengths": zeros_B, "count": jnp.int32(0),
-                 "log_probability": zeros_B.astype(jnp.float32),
-                 "keys": example_keys(key, batch["index"])}
-        return _bare(cache), self._choose(state, logits_BV, ends)
+        each = functools.partial(spread, rows=self.search.rows)
+        state = {"count": jnp.int32(0), "done": each(empty_B),
+                 "prompt": each(ending(batch["tokens"], segments_BT))}
+        state["tokens"] = jnp.full((len(state["done"]), self.capacity), ends["pad"])
+        state = self.search.start(state, key, batch["index"])
+        return _bare(each(cache)), self._choose(state, each(logits_BV), ends)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
     def advance(self, params, cache, state, ends) -> tuple[dict, dict]:
         """Both with one more token. Takes the old cache's memory."""
         live_B1 = (~state["done"]).astype(jnp.int32)[:, None]
-        cache = _dressed(cache, len(live_B1))
-        logits_BV, cache = self.model.decode(params, cache, state["token"][:, None], live_B1,
-                                             **self._how())
-        return _bare(cache), self._choose(state, logits_BV, ends)
+        old = _dressed(cache, len(live_B1))
+        logits_BV, new = self.model.decode(params, old, state["token"][:, None], live_B1,
+                                           **self._how())
+        state = self._choose(state, logits_BV, ends)
+        if self.search.rows > 1 and "parent" in state:
+            new = reordered(old, new, state["parent"])
+        return _bare(new), state
 
     def _choose(self, state, logits_BV, ends):
-        logits_BV = logits_BV[:, :self.vocab]
-        done_B = state["done"]
-        chosen_B = self.choose(logits_BV, fold(state["keys"], state["count"]))
-        logits_BV = logits_BV.astype(jnp.float32)
-        chosen_B1 = jnp.take_along_axis(logits_BV, chosen_B[:, None], 1)
-        nats_B = chosen_B1[:, 0] - jax.nn.logsumexp(logits_BV, -1)
-        return {"token": jnp.where(done_B, ends["pad"], chosen_B),
-                "done": done_B | (chosen_B == ends["stop"]),
-                "lengths": state["lengths"] + ~done_B,
-                "log_probability": state["log_probability"] + jnp.where(done_B, 0, nats_B),
-                "count": state["count"] + 1, "keys": state["keys"]}
+        seen = Seen(state["prompt"], state["tokens"], state["count"], ends["stop"], ends["tokens"])
+        rule = lambda scores_BV: constrained(scores_BV, self.constraints, seen)
+        return self.search.step(state, logits_BV[:, :self.vocab], ends, rule)
 
     def _how(self):
         return {} if self.run is None else {"run": self.run}
+
+
+def spread(tree, rows: int):
+    """Every row of a cache or of arrays `rows` times; what has no rows stays."""
+    return jax.tree.map(lambda leaf: jnp.repeat(leaf, rows, 0) if leaf.ndim else leaf, tree)
+
+
+def reordered(old, new, parent_B):
+    """The cache `new` with row b taken from row parent_B[b] of the same prompt.
+
+    What decoding handed back as it was in `old` (keys and values of the source) is the same in all
+    rows of a prompt: it is not copied.
+    """
+    def row(old, new):
+        return new if new is old or not new.ndim else new[parent_B]
+
+    return jax.tree.map(row, old, new)
+
+
+def ending(tokens_BT, segments_BT):
+    """The valid tokens of rows that are padded on the right, on the right, after -1."""
+    shift_B1 = segments_BT.shape[1] - segments_BT.sum(1, keepdims=True)
+    from_BT = jnp.arange(segments_BT.shape[1])[None] - shift_B1
+    moved_BT = jnp.take_along_axis(tokens_BT, jnp.maximum(from_BT, 0), 1)
+    return jnp.where(from_BT < 0, -1, moved_BT)
 
 
 def _bare(cache):

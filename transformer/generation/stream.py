@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from transformer.generation.generate import Generator, ends
+from transformer.error import UserError
+from transformer.generation.generate import Beam, Generator, ends
 from transformer.generation.prompt import fit
 from transformer.ops.sampling import Greedy
 from transformer.spec import Spec
@@ -15,15 +16,20 @@ UNFINISHED = 3  # bytes at most that begin a UTF-8 character without ending it
 
 
 def stream(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy(),
-           stop: int | None = None, key=None, pad: int = 0, vocab: int | None = None,
-           run: Spec | None = None) -> Iterator[np.ndarray]:
+           stop: int | Sequence[int] | None = None, key=None, pad: int = 0,
+           vocab: int | None = None, run: Spec | None = None,
+           constraints: tuple[Spec, ...] = ()) -> Iterator[np.ndarray]:
     """The columns of `generate(...)["tokens"]`, int32 [B], until every row is done.
 
     The next step is under way while the caller looks at a token; it never waits for more than one.
-    Arguments and errors are those of `generate`.
+    Arguments and errors are those of `generate`; UserError for Beam as well, whose answer is
+    known at its end.
     """
+    if isinstance(choose, Beam):
+        raise UserError("beam search knows its answer at the end only; stream Greedy or Sample")
     fitted, capacity = fit(model, batch, tokens)
-    generator, last = Generator(model, choose, capacity, vocab, run), ends(stop, pad)
+    generator = Generator(model, choose, capacity, vocab, run, tuple(constraints))
+    last = ends(stop, pad, tokens)
     cache, state = generator.begin(params, fitted, last, key)
     for n in range(tokens):
         now = state

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from transformer.error import UserError
-from transformer.spec import Spec
+from transformer.spec import Count, Spec
 
 
 class Greedy(Spec):
@@ -25,12 +25,13 @@ class Sample(Spec):
     """A token drawn from softmax(logits / temperature), cut to the top_k, then to the top_p.
 
     temperature: above 0; the limit 0 is Greedy. top_k: how many tokens stay, None for all.
-    top_p: the probability mass that stays, in (0, 1].
+    top_p: the probability mass that stays, in (0, 1]. answers: how many each prompt gets.
     """
 
     temperature: float = 1.0
     top_k: int | None = None
     top_p: float = 1.0
+    answers: Count = 1
 
     def check(self):
         if not self.temperature > 0:

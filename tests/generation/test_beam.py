@@ -1,0 +1,241 @@
+"""Beam search against searches that keep every answer, and against one written in plain Python."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from transformer.error import UserError
+from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
+from transformer.generation.generate import Greedy, generate, reordered
+from transformer.generation.prompt import batch_of
+from transformer.generation.stream import stream
+from transformer.nn.door import unstack
+
+NEW, BEAM = 5, Beam(width=3, answers=2, penalty=PowerPenalty(alpha=0.2))
+HOW = dict(tokens=NEW, pad=3, vocab=7)
+PENALTIES = {"power": PowerPenalty(alpha=1.3), "wu": WuPenalty(alpha=0.6),
+             "none": PowerPenalty(alpha=0.0), "short": PowerPenalty(alpha=-0.7)}
+
+
+def divisor(penalty, n):
+    """The penalty in plain arithmetic."""
+    if isinstance(penalty, PowerPenalty):
+        return n**penalty.alpha
+    return ((5 + n) / 6) ** penalty.alpha
+
+
+def plain_search(nats, beam, tokens, stop, early=True):
+    """[(score, log-probability, ids)], best first, of one prompt; nats(list of ids) [n, V]."""
+    live, ended = [(0.0, [])], []
+    for n in range(1, tokens + 1):
+        ahead = nats([ids for _, ids in live])
+        found = [(total + float(row[t]), [*ids, t]) for (total, ids), row in zip(live, ahead)
+                 for t in range(len(row))]
+        found = sorted(found, key=lambda one: -one[0])[:2 * beam.width]
+        ends = [ids[-1] == stop or n == tokens for _, ids in found]
+        ended += [(total / divisor(beam.penalty, n), total, ids)
+                  for (total, ids), end in list(zip(found, ends))[:beam.width] if end]
+        ended = sorted(ended, key=lambda one: -one[0])[:beam.width]
+        live = [one for one, end in zip(found, ends) if not end][:beam.width]
+        full = len(ended) == beam.width
+        if early and full and live and beam.until == "likely" and (
+                live[0][0] / divisor(beam.penalty, n) <= ended[-1][0]):
+            break
+        if early and full and beam.until == "full":
+            break
+    return ended[:beam.answers]
+
+
+def chained(table, first):
+    return lambda beginnings: [table[([first] + ids)[-1]] for ids in beginnings]
+
+
+@pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
+def test_a_beam_as_wide_as_the_tree_finds_the_best_of_all_answers(chain, penalty):
+    model, params = chain
+    table, most, stop = np.asarray(params, np.float64), 3, 0
+    made = generate(model, params, batch_of([[1], [2], []]), tokens=most, stop=stop, pad=9,
+                    choose=Beam(width=4**most, answers=5, penalty=penalty, until="sure"))
+    for row, first in enumerate((1, 2)):
+        every = {ids[:ids.index(stop) + 1] if stop in ids else ids
+                 for ids in itertools.product(range(4), repeat=most)}
+        nats = {ids: sum(table[a, b] for a, b in zip((first, *ids), ids)) for ids in every}
+        score = {ids: nats[ids] / divisor(penalty, len(ids)) for ids in every}
+        for place, ids in enumerate(sorted(every, key=score.get, reverse=True)[:5]):
+            n = 5 * row + place
+            assert made["tokens"][n].tolist() == [*ids, *[9] * (most - len(ids))]
+            assert made["lengths"][n] == len(ids)
+            np.testing.assert_allclose(made["log_probability"][n], nats[ids], rtol=1e-5)
+            np.testing.assert_allclose(made["score"][n], score[ids], rtol=1e-5)
+    assert made["lengths"][10:].tolist() == [0] * 5 and not np.isfinite(made["score"][10:]).any()
+
+
+@pytest.fixture(scope="module")
+def searched(tiny, prompts):
+    """searched(family) -> (small, its parameters, batch, stop, what BEAM finds).
+
+    Few tokens may come, and the commonest ends an answer, so that some end early.
+    """
+    made = {}
+
+    def searched(name):
+        if name not in made:
+            small = tiny(name)
+            params, batch = unstack(small.params), prompts(small)
+            search = lambda stop: generate(small.model, params, batch, choose=BEAM, stop=stop,
+                                           **HOW)
+            stop = int(np.bincount(search(None)["tokens"].ravel()).argmax())
+            made[name] = small, params, batch, stop, search(stop)
+        return made[name]
+
+    return searched
+
+
+@pytest.mark.parametrize("name", ["gpt2", "vaswani"])
+def test_batched_search_with_a_cache_is_the_plain_search_by_full_passes(searched, name):
+    small, _, batch, stop, made = searched(name)
+    rows = 8
+    for row in range(4):
+        prompt = batch["tokens"][row, :batch["segments"][row].sum()].tolist()
+
+        def nats(beginnings):
+            tokens = np.zeros((rows, 12), np.int32)
+            segments = np.zeros_like(tokens)
+            for n, ids in enumerate(beginnings):
+                tokens[n, :len(prompt + ids)], segments[n, :len(prompt + ids)] = prompt + ids, 1
+            whole = {"tokens": tokens, "segments": segments} | {
+                key: batch[key][[row] * rows] for key in batch if "source" in key}
+            logits = np.asarray(small.forward(small.params, whole)["logits"], np.float64)
+            last = logits[np.arange(rows), segments.sum(1) - 1, :HOW["vocab"]][:len(beginnings)]
+            return last - np.log(np.exp(last).sum(1, keepdims=True))
+
+        for place, (score, total, ids) in enumerate(plain_search(nats, BEAM, NEW, stop)):
+            n = 2 * row + place
+            assert made["tokens"][n].tolist() == ids + [3] * (NEW - len(ids)), (row, place)
+            assert made["lengths"][n] == len(ids)
+            np.testing.assert_allclose(made["log_probability"][n], total, rtol=1e-4)
+            np.testing.assert_allclose(made["score"][n], score, rtol=1e-4)
+    assert made["lengths"].min() < NEW and len(set(made["lengths"])) > 1
+
+
+@pytest.mark.parametrize("name", ["gpt2", "vaswani"])
+def test_a_prompt_of_a_batch_is_searched_as_if_alone(searched, name):
+    small, params, batch, stop, together = searched(name)
+    for row in (1, 2):
+        valid = int(batch["segments"][row].sum())
+        alone = {key: value[row:row + 1] for key, value in batch.items()}
+        alone |= {key: alone[key][:, :valid] for key in ("tokens", "segments")}
+        made = generate(small.model, params, alone, choose=BEAM, stop=stop, **HOW)
+        pair = slice(2 * row, 2 * row + 2)
+        np.testing.assert_array_equal(made["tokens"], together["tokens"][pair])
+        np.testing.assert_allclose(made["score"], together["score"][pair], rtol=1e-5)
+
+
+def test_one_beam_is_greedy(tiny, prompts):
+    small = tiny("gpt2")
+    batch, params = prompts(small), unstack(small.params)
+    one, greedy = (generate(small.model, params, batch, tokens=NEW, choose=choose)
+                   for choose in (Beam(width=1), Greedy()))
+    np.testing.assert_array_equal(one["tokens"], greedy["tokens"])
+    np.testing.assert_allclose(one["log_probability"], greedy["log_probability"], rtol=1e-5)
+    np.testing.assert_allclose(one["score"], greedy["log_probability"] / NEW, rtol=1e-5)
+
+
+def random_chain(seed):
+    """A table [6, 6] of log-probabilities whose rows differ much; token 0 ends."""
+    logits = np.random.default_rng(seed).normal(0, 1.5, (6, 6))
+    return (logits - np.log(np.exp(logits).sum(1, keepdims=True))).astype(np.float32)
+
+
+@pytest.mark.parametrize("penalty", ["power", "wu", "short"])
+def test_the_sure_rule_never_loses_the_best_answer(chain, penalty):
+    model, _ = chain
+    most, lost, saved = 9, 0, 0
+    for seed in range(30):
+        table = random_chain(seed)
+        rules = {}
+        for until in ("sure", "likely"):
+            model.steps.clear()
+            made = generate(model, jnp.asarray(table), batch_of([[1]]), tokens=most, stop=0,
+                            choose=Beam(width=2, penalty=PENALTIES[penalty], until=until))
+            jax.effects_barrier()
+            rules[until] = made, len(model.steps)
+        beam = Beam(width=2, penalty=PENALTIES[penalty])
+        ((score, _, _),) = plain_search(chained(table, 1), beam, most, 0, early=False)
+        made, steps = rules["sure"]
+        np.testing.assert_allclose(made["score"][0], score, rtol=1e-5)
+        saved += steps < most
+        lost += rules["likely"][0]["score"][0] < score - 1e-4
+    assert saved  # it did stop
+    assert (lost > 0) == (penalty == "power")  # where length is rewarded, the likely rule does lose
+
+
+@pytest.mark.parametrize("until", ["likely", "full"])
+def test_every_rule_stops_where_it_says(chain, until):
+    model, _ = chain
+    stopped = set()
+    for seed in range(12):
+        table, beam = random_chain(seed), Beam(width=3, answers=3, until=until)
+        model.steps.clear()
+        made = generate(model, jnp.asarray(table), batch_of([[2]]), tokens=8, stop=0, choose=beam)
+        jax.effects_barrier()
+        stopped.add(len(model.steps))
+        want = plain_search(chained(table, 2), beam, 8, 0)
+        # paths over the same pairs in another order tie: their scores agree, not their tokens
+        np.testing.assert_allclose(made["score"], [score for score, _, _ in want], rtol=1e-5)
+        for n, (score, _, _) in enumerate(want):
+            path = [2, *made["tokens"][n, :made["lengths"][n]]]
+            total = sum(table[a, b] for a, b in zip(path, path[1:]))
+            np.testing.assert_allclose(total / (len(path) - 1), score, rtol=1e-5)
+    assert len(stopped) > 2 and min(stopped) < 8
+
+
+def test_answers_that_do_not_exist_have_no_score(chain):
+    model, params = chain
+    made = generate(model, params, batch_of([[1]]), tokens=1, pad=9, stop=0,
+                    choose=Beam(width=6, answers=6))
+    assert made["tokens"][:, 0].tolist() == [2, 1, 0, 3, 9, 9]
+    assert made["lengths"].tolist() == [1] * 4 + [0] * 2
+    assert np.isfinite(made["score"]).tolist() == [True] * 4 + [False] * 2
+
+
+def test_several_tokens_may_end_an_answer(chain):
+    model, params = chain
+    made = generate(model, params, batch_of([[2]]), tokens=6, stop=(0, 3), pad=9,
+                    choose=Beam(width=2, answers=2, penalty=PowerPenalty(alpha=0.0)))
+    assert made["tokens"][:, :3].tolist() == [[3, 9, 9], [2, 3, 9]]
+    np.testing.assert_allclose(np.exp(made["score"]), [0.7, 0.15 * 0.7], rtol=1e-5)
+
+
+def test_what_all_beams_share_is_not_copied(tiny):
+    """Keys and values of the source come back from decoding as they were."""
+    small = tiny("vaswani")
+    params, parent = unstack(small.params), jnp.array([1, 0, 3, 2])
+    one = jnp.zeros((4, 1), jnp.int32)
+
+    def step(params, batch):
+        cache = small.model.open(params, batch, 16)
+        _, old = small.model.decode(params, cache, one)
+        _, new = small.model.decode(params, old, one)
+        moved = reordered(old, new, parent)
+        shared = lambda name: [m[name][part] is o[name][part] for m, o in
+                               zip(moved["layers"], old["layers"]) for part in ("key", "value")]
+        assert all(shared("0_cross")) and not any(shared("0_attention"))
+        return moved, new
+
+    batch = {"source_tokens": small.batch["source_tokens"], "tokens": one}
+    moved, new = jax.jit(step)(params, batch)
+    own = [entry["0_attention"]["key"] for entry in (moved["layers"][0], new["layers"][0])]
+    np.testing.assert_array_equal(own[0], own[1][np.array([1, 0, 3, 2])])
+    assert moved["slot"] == new["slot"] == 2
+
+
+def test_mistakes_are_refused(chain):
+    model, params = chain
+    with pytest.raises(UserError, match="3 answers are asked of 2 beams"):
+        Beam(width=2, answers=3)
+    with pytest.raises(UserError, match="knows its answer at the end"):
+        next(stream(model, params, batch_of([[1]]), tokens=3, choose=Beam(width=2)))
