@@ -19,7 +19,8 @@ PROMPT = jnp.array([[-1, 1, 2], [0, 3, 3]])
 def seen(new=(), most=9, stop=(0,), prompt=PROMPT):
     """What came before, if both rows have the same new tokens; 4 stands in the slots to come."""
     row = [*new, *[4] * (6 - len(new))]
-    return Seen(prompt, jnp.array([row, row]), jnp.int32(len(new)), jnp.array(stop), jnp.int32(most))
+    return Seen(prompt, jnp.array([row, row]), jnp.int32(len(new)), jnp.array(stop),
+                jnp.int32(most))
 
 
 def test_what_came_before_loses_score():
