@@ -11,8 +11,10 @@ from pathlib import Path
 class UserError(Exception):
     """One line that says what is wrong, where, and what to change.
 
-    The programs print the line without a traceback (unless `--debug`) and exit with status 2.
+    The programs print the line without a traceback (unless `--debug`) and exit with `status`.
     """
+
+    status = 2
 
 
 def require_folder(*paths: Path | None) -> None:
@@ -23,8 +25,8 @@ def require_folder(*paths: Path | None) -> None:
 
 
 def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
-    """The exit status of `command(arguments)`: 2 and one line for a UserError, or for a file that
-    the system refuses; 130 for Ctrl-C.
+    """The exit status of `command(arguments)`: that of a UserError, after its line; 2 for a file
+    that the system refuses; 130 for Ctrl-C.
 
     `--debug` among the arguments is taken out and keeps the traceback.
     """
@@ -34,7 +36,7 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
         return command(arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return error.status
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
         return 141

@@ -51,12 +51,13 @@ class Loaded:
         return [special[opening]] * bool(opening) + [*ids, *closing]
 
 
-def load(checkpoint, average: bool | None = None) -> Loaded:
+def load(checkpoint, average: bool | None = None, stored: bool = False) -> Loaded:
     """Opens a checkpoint after checking it against its manifest.
 
     Args:
       checkpoint: a step's directory, or a run's: its last stage's newest good step.
       average: the moving average of the parameters; by default where there is one.
+      stored: the parameters as they lie on disk, numpy arrays in the types they have there.
 
     Raises:
       UserError: no checkpoint there, or none that is whole.
@@ -66,7 +67,8 @@ def load(checkpoint, average: bool | None = None) -> Loaded:
     model = Model(_architecture(path))
     if average is None:
         average = any(name.startswith("ema/") for name in shapes(path))
-    params = restore_params(path, model.shapes(), average=average, verified=True)
+    abstract = None if stored else model.shapes()
+    params = restore_params(path, abstract, average=average, verified=True)
     return Loaded(model, params, load_tokenizer(path / "tokenizer"), experiment, path)
 
 

@@ -35,8 +35,8 @@ class HuggingFace(TokenizerSpec):
         path = Path(self.path)
         path = path / FILE if path.is_dir() else path
         config = path.parent / CONFIG_FILE
-        roles = _roles(read_object(config)) if config.is_file() else {}
-        kept = json.dumps(roles, sort_keys=True).encode()
+        found = roles(read_object(config)) if config.is_file() else {}
+        kept = json.dumps(found, sort_keys=True).encode()
         return self.open({FILE: read_file(path), CONFIG_FILE: kept})
 
     def open(self, content: dict[str, bytes]) -> Tokenizer:
@@ -46,12 +46,12 @@ class HuggingFace(TokenizerSpec):
         return dataclasses.replace(self, path=FILE)
 
 
-def _roles(config: dict) -> dict[str, str]:
+def roles(config: dict) -> dict[str, str]:
     """The entries `bos_token`, `cls_token`, … of a tokenizer_config.json, as plain strings."""
-    roles = {role: config.get(f"{role}_token")
+    found = {role: config.get(f"{role}_token")
              for role in ("pad", "unk", "bos", "eos", "mask", "cls", "sep")}
-    roles = {role: t.get("content") if isinstance(t, dict) else t for role, t in roles.items()}
-    return {f"{role}_token": text for role, text in roles.items() if isinstance(text, str)}
+    found = {role: t.get("content") if isinstance(t, dict) else t for role, t in found.items()}
+    return {f"{role}_token": text for role, text in found.items() if isinstance(text, str)}
 
 
 class HuggingFaceTokenizer(Tokenizer):
@@ -61,10 +61,10 @@ class HuggingFaceTokenizer(Tokenizer):
         self._json, self._model = _opened(content[FILE], spec.path)
         added = self._model.get_added_tokens_decoder()
         specials = {token.content: n for n, token in added.items() if token.special}
-        roles = json.loads(content[CONFIG_FILE])
+        named_there = json.loads(content[CONFIG_FILE])
         special = named(specials.get)
         special |= {role.removesuffix("_token"): specials[text]
-                    for role, text in roles.items() if text in specials}
+                    for role, text in named_there.items() if text in specials}
         vocabulary = self._model.get_vocab(with_added_tokens=True)
         super().__init__(spec, content, 1 + max(vocabulary.values(), default=-1), special)
         self._never = set(specials.values()) - {special.get("unk")}

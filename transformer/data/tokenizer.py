@@ -164,7 +164,12 @@ def load_tokenizer(directory: str | os.PathLike) -> Tokenizer:
     Raises:
       UserError: no tokenizer there, a kind that does not exist, or content that was changed.
     """
-    from transformer.data import hugging_face, pieces, vocabulary  # noqa: F401  registers the kinds
+    from transformer.data import (  # noqa: F401  registers the kinds
+        hugging_face,
+        no_text,
+        pieces,
+        vocabulary,
+    )
 
     directory = Path(directory)
     about = read_object(directory / SPEC_FILE)

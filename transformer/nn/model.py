@@ -99,7 +99,8 @@ def context(batch, prefix: str, run: Run, rng, limit) -> Context:
         keys_B = example_keys(rng, batch.get("index", jnp.arange(B)))
     if prefix_BT is not None:
         prefix_BT = prefix_BT > 0
-    return Context(run, i_BT, i_BT, segments_BT, segments_BT, keys_B=keys_B, prefix_BS=prefix_BT)
+    queries_BT = batch.get(prefix + "queries", segments_BT)
+    return Context(run, i_BT, i_BT, queries_BT, segments_BT, keys_B=keys_B, prefix_BS=prefix_BT)
 
 
 class Decoding(nn.Module):

@@ -73,7 +73,7 @@ class Checkpoints:
           UserError: an earlier save failed, or the disk has no room for this one.
         """
         self.wait()
-        tree, fill = plain(state), {n: _filler(value) for n, value in (files or {}).items()}
+        tree, fill = plain(state), {n: filler(value) for n, value in (files or {}).items()}
         self._require_room(step, tree)
         self._verified.discard(step)
         if metric is None:
@@ -164,7 +164,8 @@ class Checkpoints:
                             "fewer checkpoints")
 
 
-def _filler(value) -> Callable[[Path], None]:
+def filler(value) -> Callable[[Path], None]:
+    """What writes an entry of `files` (see `Checkpoints.save`) to the path given to it."""
     if callable(value):
         return lambda path: (path.mkdir(), value(path))
     text = json.dumps(to_json(value), indent=1) + "\n"

@@ -1,0 +1,171 @@
+"""Inputs and outputs under Hugging Face's names, as `python -m transformer logits` has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from transformer.error import UserError
+from transformer.interop.config import Config
+from transformer.interop.family import Family
+from transformer.nn.head import Pooler
+from transformer.nn.model import Decoder, EncoderDecoder
+from transformer.spec import Spec, nearest
+
+INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "mc_token_ids",
+          "decoder_input_ids", "decoder_attention_mask")
+# Our heads -> their output; where another of the model's heads takes the plain name, the second.
+OUTPUTS = {"logits": ("logits", "logits"), "mlm": ("logits", "prediction_logits"),
+           "nsp": ("logits", "seq_relationship_logits"), "sop": ("logits", "sop_logits"),
+           "classes": ("logits", "logits"), "tags": ("logits", "logits"),
+           "score": ("logits", "mc_logits"), "replaced": ("logits", "logits")}
+
+
+def read_inputs(path: Path) -> dict[str, np.ndarray]:
+    """The integer arrays of an .npz file.
+
+    Raises:
+      UserError: no such file, an unknown name, or an array that is not of whole numbers.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    except (ValueError, EOFError, AttributeError) as error:
+        raise UserError(f"{path} is no .npz file: {error}") from None
+    for name, array in arrays.items():
+        if name not in INPUTS:
+            raise UserError(f"{path}: there is no input {name!r}{nearest(name, INPUTS)}")
+        if array.dtype.kind not in "iub":
+            raise UserError(f"{path}: {name} is {array.dtype}, but it must be of whole numbers")
+    if "input_ids" not in arrays:
+        raise UserError(f"{path}: there is no input_ids")
+    return {name: array.astype(np.int64) for name, array in arrays.items()}
+
+
+class Translation:
+    """One model's inputs and outputs under Hugging Face's names.
+
+    spec: our architecture. family, config: of the checkpoint it was imported from, if it was.
+    """
+
+    def __init__(self, spec: Spec, family: Family | None = None, config: Config | None = None):
+        self.spec, self.family, self.config = spec, family, config
+        self.heads = dict(spec.heads)
+
+    def batch(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The model's batch. Choices [B, C, T] are folded into rows.
+
+        As there, padding looks at the text although nobody looks at padding.
+
+        Raises:
+          UserError: shapes that disagree, ids out of range, an input that the model does not have.
+        """
+        ids = inputs["input_ids"]
+        if ids.ndim != (3 if self._choices() else 2) or not ids.size:
+            raise UserError(f"input_ids are {list(ids.shape)}, but this model reads "
+                            f"[batch, {'choices, ' * self._choices()}length]")
+        self._require_known(inputs)
+        for name in ("attention_mask", "token_type_ids", "position_ids"):
+            if name in inputs:
+                inputs = {**inputs, name: _spread(name, inputs[name], ids.shape)}
+        flat = {name: array.reshape(-1, array.shape[-1]) for name, array in inputs.items()
+                if name != "mc_token_ids"}
+        two = isinstance(self.spec, EncoderDecoder)
+        batch = self._side(flat, "", "source_" if two else "")
+        if two:
+            batch |= self._side(self._decoder(flat), "decoder_", "")
+        return {name: a.astype(np.int32) for name, a in {**batch, **self._pooled(inputs)}.items()}
+
+    def outputs(self, made: dict, shape: tuple[int, ...]) -> dict[str, np.ndarray]:
+        """{their name: float32 array} of what the model gave. shape: of input_ids."""
+        named, choices = {}, shape[:-1] if self._choices() else None
+        fold = lambda a: a.reshape(*choices, *a.shape[1:]) if choices else a
+        crowd = len(self.heads) > 1
+        for name in self.heads:
+            logits = np.asarray(made[name], np.float32)
+            if name == "span":
+                named |= {"start_logits": logits[..., 0], "end_logits": logits[..., 1]}
+            elif name == "score":
+                named[OUTPUTS[name][crowd]] = fold(logits)[..., 0]
+            else:
+                named[OUTPUTS[name][crowd]] = fold(logits)
+        named["last_hidden_state"] = np.asarray(made["hidden"], np.float32)
+        if crowd:
+            named["last_hidden_state"] = fold(named["last_hidden_state"])
+        if "memory" in made:
+            named["encoder_last_hidden_state"] = np.asarray(made["memory"], np.float32)
+        if isinstance(getattr(self.spec, "pooler", None), Pooler):
+            named["pooler_output"] = np.asarray(made["pooled"], np.float32)
+        return named
+
+    def _choices(self) -> bool:
+        return "score" in self.heads
+
+    def _require_known(self, inputs) -> None:
+        two = isinstance(self.spec, EncoderDecoder)
+        applies = {"token_type_ids": bool(self.spec.embedding.types),
+                   "mc_token_ids": {"score", "logits"} <= self.heads.keys(),
+                   "decoder_input_ids": two, "decoder_attention_mask": two}
+        for name in inputs:
+            if not applies.get(name, True):
+                raise UserError(f"this model does not read {name}; leave it out")
+
+    def _side(self, flat: dict, theirs: str, ours: str) -> dict:
+        ids, spec = flat[theirs + "input_ids"], self.spec.embedding
+        _within(theirs + "input_ids", ids, spec.vocab, "the vocabulary")
+        side = {ours + "tokens": ids}
+        mask = flat.get(theirs + "attention_mask")
+        if mask is not None:
+            mask = _spread(theirs + "attention_mask", mask, ids.shape)
+            _within(theirs + "attention_mask", mask, 2, "0 and 1")
+            side |= {ours + "segments": mask, ours + "queries": np.ones_like(mask)}
+        if theirs:
+            return side
+        if "token_type_ids" in flat:
+            _within("token_type_ids", flat["token_type_ids"], spec.types, "the token types")
+            side[ours + "types"] = flat["token_type_ids"]
+        positions = flat.get("position_ids")
+        if positions is None and self.family and self.family.positions:
+            positions = self.family.positions(ids, mask, self.config)
+        if positions is not None:
+            limit = spec.position.limit()
+            _within("position_ids", positions, limit or 1 << 31, "the model's positions")
+            side[ours + "positions"] = positions
+        return side
+
+    def _decoder(self, flat: dict) -> dict:
+        if "decoder_input_ids" not in flat:
+            raise UserError("this model has a decoder; give its decoder_input_ids too")
+        return flat
+
+    def _pooled(self, inputs: dict) -> dict:
+        """Where a decoder is read: at its last token, as each of their classes finds it."""
+        pooled = {"classes", "score"} & self.heads.keys()
+        if not (pooled and isinstance(self.spec, Decoder)):
+            return {}
+        ids = inputs["input_ids"]
+        if "mc_token_ids" in inputs:
+            _within("mc_token_ids", inputs["mc_token_ids"], ids.shape[-1], "the row")
+            at = _spread("mc_token_ids", inputs["mc_token_ids"], ids.shape[:-1])
+        elif "score" in pooled and self.config is not None:
+            at = np.full(ids.shape[:-1], ids.shape[-1] - 1)
+        else:
+            pad = self.config.id("pad_token_id") if self.config is not None else None
+            real = ids != pad if pad is not None else inputs.get("attention_mask", ids >= 0)
+            at = (np.arange(ids.shape[-1]) * (real > 0)).argmax(-1)
+        return {"pooled": at.reshape(-1)}
+
+
+def _spread(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise UserError(f"{name} is {list(array.shape)}, but input_ids need {list(shape)}"
+                        ) from None
+
+
+def _within(name: str, array: np.ndarray, stop: int, what: str) -> None:
+    outside = array[(array < 0) | (array >= stop)]
+    if outside.size:
+        raise UserError(f"{name} holds {outside[0]}, which lies outside {what} (0 to {stop - 1})")

@@ -1,0 +1,94 @@
+"""config.json as a family reads it: typed, with defaults for what the hub's files leave out."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from transformer.error import UserError
+from transformer.ops.activation import Activation
+
+# What Hugging Face calls the activations.
+ACTIVATIONS: dict[str, Activation] = {
+    "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh", "gelu_fast": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu", "tanh": "tanh",
+}
+NAMES: dict[str, str] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu",
+                         "tanh": "tanh"}
+
+
+class Config:
+    """The entries of a config.json. Every method raises UserError for a value it cannot mean.
+
+    tied: whether the output shares the token table, as the weights show; see `family.tied`.
+    """
+
+    def __init__(self, tree: dict[str, Any], where: str = "config.json", tied: bool = True):
+        self.tree, self.where, self.tied = tree, where, tied
+
+    def __contains__(self, name: str) -> bool:
+        return self.tree.get(name) is not None
+
+    def raw(self, name: str, default=None):
+        """The value as it stands; `default` where it is null or not there."""
+        value = self.tree.get(name)
+        return default if value is None else value
+
+    def count(self, name: str, default: int | None = None) -> int:
+        """A whole number above 0. Without a default it must be there."""
+        return self._typed(name, default, "a whole number above 0",
+                           lambda v: type(v) is int and v > 0)
+
+    def number(self, name: str, default: float | None = None) -> float:
+        """A finite number."""
+        good = lambda v: type(v) in (int, float) and math.isfinite(v)
+        return float(self._typed(name, default, "a number", good))
+
+    def flag(self, name: str, default: bool) -> bool:
+        """True or false."""
+        return self._typed(name, default, "true or false", lambda v: type(v) is bool)
+
+    def id(self, name: str) -> int | None:
+        """A token id, or None."""
+        value = self.raw(name)
+        return value if type(value) is int and value >= 0 else None
+
+    def one_of(self, name: str, known: dict, default: str):
+        """What one of the known words stands for."""
+        value = self.raw(name, default)
+        if not isinstance(value, str) or value not in known:
+            raise self._wrong(name, value, f"one of {', '.join(known)}")
+        return known[value]
+
+    def activation(self, name: str, default: str) -> Activation:
+        """Our name of an activation."""
+        return self.one_of(name, ACTIVATIONS, default)
+
+    def rate(self, name: str, default: float) -> float:
+        """A dropout rate."""
+        return float(self._typed(name, default, "a rate, at least 0 and below 1",
+                                 lambda v: type(v) in (int, float) and 0 <= v < 1))
+
+    def refuse(self, name: str, only, default=None) -> None:
+        """UserError unless the entry has the one value that the family is built for here."""
+        value = self.raw(name, only if default is None else default)
+        if value != only:
+            raise self._wrong(name, value, f"{only!r}: nothing else is supported here")
+
+    def labels(self) -> int:
+        """How many classes: id2label has them, two where it is left out."""
+        names = self.raw("id2label")
+        if isinstance(names, dict) and names:
+            return len(names)
+        return self.count("num_labels", 2)
+
+    def _typed(self, name, default, words, good):
+        value = self.raw(name, default)
+        if value is None:
+            raise UserError(f"{self.where}: lacks {name}")
+        if not good(value):
+            raise self._wrong(name, value, words)
+        return value
+
+    def _wrong(self, name, value, words) -> UserError:
+        return UserError(f"{self.where}: {name} is {value!r}, but it must be {words}")

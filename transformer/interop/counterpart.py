@@ -1,0 +1,116 @@
+"""Which of Hugging Face's classes an architecture is, found by going there and back.
+
+A family's `config` says what it can of an architecture, and its `spec` reads that again. If what
+comes back computes the same, the class is the counterpart; if not, the difference is the reason.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from transformer.error import UserError
+from transformer.interop.anatomy import Unlike, differences
+from transformer.interop.config import Config
+from transformer.interop.family import Family, Unsupported, known
+from transformer.interop.table import Row
+from transformer.nn.head import NoPooler, Pooler, Tied, Untied
+from transformer.ops.placement import letters
+from transformer.spec import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Counterpart:
+    """A model in their terms. tree: its config.json. notes: what of ours has no place there."""
+
+    family: Family
+    architecture: str
+    tree: dict
+    spec: Spec
+    rows: list[Row]
+    params: dict[str, np.ndarray]
+    notes: list[str]
+
+
+def counterpart(spec: Spec, params: dict, family: Family | None, base: dict) -> Counterpart:
+    """The class of Hugging Face that computes what `spec` does.
+
+    Args:
+      params: {path: array}. family, base: what it was imported from, which is tried first.
+
+    Raises:
+      Unsupported: there is none; the line names the nearest and what differs.
+    """
+    families = sorted(known().values(), key=lambda each: each is not family)
+    reasons: list[tuple[int, str]] = []
+    for each in families:
+        for ours, note in _variants(spec):
+            names = tuple(name for name, _ in ours.heads)
+            for architecture, heads in each.architectures.items():
+                if sorted(heads) != sorted(names):
+                    continue
+                ours = dataclasses.replace(ours, heads=tuple(
+                    (name, dict(ours.heads)[name]) for name in heads))
+                tree, wrong = _tried(each, architecture, ours, base if each is family else {})
+                if not wrong:
+                    return _made(each, architecture, tree, ours, params, note)
+                reasons.append((len(wrong), f"{architecture}: {'; '.join(wrong[:3])}"))
+    nearest = min(reasons)[1] if reasons else (
+        f"no class of theirs has the heads {', '.join(n for n, _ in spec.heads) or 'none'}")
+    raise Unsupported(f"Hugging Face has no such model ({nearest}); `--format=stablehlo` writes "
+                      f"one that runs without this project. Supported: {', '.join(known())}")
+
+
+def _tried(family: Family, architecture: str, spec: Spec, base: dict) -> tuple[dict, list[str]]:
+    """The config.json of a class, and in what its model would differ from ours."""
+    tied = not any(isinstance(head, Untied) for _, head in spec.heads)
+    try:
+        about = family.config(spec)
+        tree = {"tie_word_embeddings": family.ties, **base, **about,
+                "model_type": family.model_type, "architectures": [architecture]}
+        if "logits" in dict(spec.heads):
+            tree["tie_word_embeddings"] = tied
+        labels = {f"{n}": "" for name, head in spec.heads for n in range(
+            head.classes if name in ("classes", "tags") else 0)}
+        read = {**tree, "id2label": labels} if labels else tree
+        again = family.spec(Config(read, "config.json", tied), family.architectures[architecture])
+    except (Unlike, UserError) as reason:
+        return {}, [str(reason)] * 9
+    return tree, differences(spec, again)
+
+
+def _variants(spec: Spec) -> Iterator[tuple[Spec, list[str]]]:
+    """The model; then without what no output of it needs: a tied head beside another, a pooler
+    that no head reads."""
+    yield spec, []
+    untied = tuple(head for head in spec.heads if not isinstance(head[1], Tied))
+    if untied and untied != spec.heads:
+        yield dataclasses.replace(spec, heads=untied), ["the head that predicts tokens is left out"]
+    if isinstance(getattr(spec, "pooler", None), Pooler) and spec.heads:
+        yield dataclasses.replace(spec, pooler=NoPooler()), ["the pooler, which no head reads, is "
+                                                             "left out"]
+
+
+def _made(family, architecture, tree, spec, params, notes) -> Counterpart:
+    rows = family.rows(spec)
+    read = {path for each in rows for path in each.ours}
+    dtype = params["embedding/tokens"].dtype
+    tree = {**tree, "dtype": str(dtype)}
+    tree.pop("torch_dtype", None)
+    return Counterpart(family, architecture, tree, spec, rows,
+                       {path: array for path, array in params.items() if path in read}, notes)
+
+
+def trimmed(spec: Spec, params: dict, size: int) -> tuple[Spec, dict]:
+    """The model without the rows of its vocabulary beyond `size`, which pad it for speed."""
+    def cut(path, array):
+        return tuple(slice(size) if letter == "V" else slice(None)
+                     for letter in letters(path, array.ndim))
+
+    heads = tuple((name, dataclasses.replace(head, vocab=size) if hasattr(head, "vocab") else head)
+                  for name, head in spec.heads)
+    embedding = dataclasses.replace(spec.embedding, vocab=size)
+    return (dataclasses.replace(spec, embedding=embedding, heads=heads),
+            {path: array[cut(path, array)] for path, array in params.items()})

@@ -1,0 +1,54 @@
+"""Heads that families share: what Hugging Face puts on a causal model, and on an encoder."""
+
+from __future__ import annotations
+
+from transformer.interop.config import Config
+from transformer.interop.table import Row, dense, norm, row, Linear
+from transformer.nn.head import Classes, Masked, Tied, TokenClasses, Untied
+from transformer.spec import Spec
+
+
+def causal(names: tuple[str, ...], config: Config, **others: Spec) -> tuple:
+    """((name, head), ...) of a decoder.
+
+    Sequences are classified without a bias, and the scores of choices ("score", of the double
+    heads) with one. others: heads by name that the family has instead.
+    """
+    known = {"logits": lambda: Tied() if config.tied else Untied(vocab=config.count("vocab_size")),
+             "score": lambda: Classes(classes=1),
+             "classes": lambda: Classes(classes=config.labels(), bias=False),
+             "tags": lambda: TokenClasses(classes=config.labels()),
+             "span": lambda: TokenClasses(classes=2)}
+    return tuple((name, others[name] if name in others else known[name]()) for name in names)
+
+
+def encoding(names: tuple[str, ...], config: Config, dropout: float, mlm: Masked) -> tuple:
+    """((name, head), ...) of an encoder. dropout: rate before a classifier."""
+    labels = config.labels()
+    known = {"mlm": mlm, "nsp": Classes(classes=2),
+             "classes": Classes(classes=labels, dropout=dropout),
+             "score": Classes(classes=1, dropout=dropout),
+             "tags": TokenClasses(classes=labels, dropout=dropout),
+             "span": TokenClasses(classes=labels)}
+    return tuple((name, known[name]) for name in names)
+
+
+def rows_of(spec: Spec, tables: dict[str, list[Row]]) -> list[Row]:
+    """The rows of the heads that a model has, their paths put under the head's."""
+    return [Row(tuple(f"heads_{name}/{path}" for path in each.ours), each.theirs, each.form)
+            for name, head in spec.heads if not isinstance(head, Tied) for each in tables[name]]
+
+
+def classifier(theirs: str, bias=True) -> list[Row]:
+    """Of Classes and TokenClasses."""
+    return dense("classes", theirs, bias=bias)
+
+
+def unembedding(theirs: str = "lm_head.weight") -> list[Row]:
+    """Of Untied."""
+    return [row("unembedding", theirs, Linear())]
+
+
+def masked(transform: str, norm_: str, bias: str) -> list[Row]:
+    """Of Masked."""
+    return [*dense("transform", transform), *norm("norm", norm_), row("vocab_bias", bias)]
