@@ -105,7 +105,8 @@ class Judge:
         loss = sum(means[name] * coefficient for name, (_, _, coefficient) in sums.items())
         told = {"loss": loss, **{n: m for n, m in means.items() if n != "next_token"}}
         if self.data.corpus is not None:
-            told |= self._text(means[self.experiment.objective.main])
+            objective = self.experiment.objective
+            told |= self._text(means[objective.language or objective.main])
         if self.predictions:
             told |= self.task.score(self.predictions, self.data.records)
         return told
@@ -161,8 +162,8 @@ def judge_step(model, run, objective, head, params, batch, key):
     """The terms of one batch, and the output of the head that the task reads."""
     seen = {}
 
-    def apply(params, batch, rng=None):
-        seen.update(model.apply(params, batch, rng, run))
+    def apply(params, batch, rng=None, **part):
+        seen.update(model.apply(params, batch, rng, run, **part))
         return seen
 
     terms = evaluate_step(params, batch, key, apply=apply, objective=objective)

@@ -22,7 +22,7 @@ class Letters:
         return np.arange(self.size) % 2 == 0
 
 
-def apply(params, batch, rng=None):
+def apply(params, batch, rng=None, part=None):
     """A running mean of embeddings, and every head a linear map of it."""
     valid_BT = (batch["segments"] > 0).astype(jnp.float32)
     x_BTD = params["embedding"][batch["tokens"]] * valid_BT[..., None]
@@ -37,7 +37,8 @@ def apply(params, batch, rng=None):
     pooled_BD = jnp.take_along_axis(x_BTD, pooled_B[:, None, None], 1)[:, 0]
     heads = {"logits": x_BTD @ params["vocabulary"], "classes": pooled_BD @ params["classes"],
              "score": pooled_BD @ params["score"], "tags": x_BTD @ params["classes"],
-             "span": x_BTD @ params["span"], "hidden": x_BTD}
+             "span": x_BTD @ params["span"], "replaced": (x_BTD @ params["score"])[..., 0],
+             "hidden": x_BTD}
     if "masked" in batch:
         slots_BND = jnp.take_along_axis(x_BTD, batch["masked"][..., None], 1)
         heads["mlm"] = slots_BND @ params["vocabulary"]
@@ -57,3 +58,11 @@ def model():
     rng = np.random.default_rng(0)
     return apply, {name: jnp.array(rng.normal(size=shape), jnp.float32)
                    for name, shape in shapes.items()}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def hurry():
+    """These tests compile many programs and run each for a moment: the compiler may hurry."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

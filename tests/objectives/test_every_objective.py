@@ -17,16 +17,19 @@ from transformer.objectives.masking import NGrams, WordSpans
 from transformer.objectives.next_token import NextToken
 from transformer.objectives.prefix_lm import PrefixLM, PrefixNextToken
 from transformer.objectives.regress import Regress
+from transformer.objectives.replaced_token import ReplacedToken
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
 from transformer.objectives.span_corruption import SpanCorruption
 from transformer.objectives.tag import Tag
 
+REPORTED = ("accuracy", "exact", "detection")
 T, EXAMPLES = 12, 6
 LENGTHS = (12, 3, 7, 1, 9, 5)
 OBJECTIVES = (
     NextToken(), MaskedLM(rate=0.3), MaskedLM(unit=WordSpans()), MaskedLM(unit=NGrams(), most=2),
     SequenceToSequence(smoothing=0.1), SpanCorruption(vocab=36), PrefixLM(), Denoising(),
-    PrefixNextToken(), Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
+    PrefixNextToken(), ReplacedToken(masked=MaskedLM(rate=0.3)),
+    Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
 
 
 def padded(values, size):
@@ -120,7 +123,7 @@ def test_weights_are_those_seen(objective, batch, model, train):
     assert train or set(terms) == set(weights)
     for name, term in terms.items():
         assert float(term.weight) == float(weights[name]) > 0, name
-        assert (term.coefficient == 0) == (name in ("accuracy", "exact"))
+        assert (term.coefficient == 0) == (name in REPORTED)
         assert term.sum.dtype == term.weight.dtype == jnp.float32
 
 
@@ -166,7 +169,8 @@ def test_units_count_tokens_and_predictions(objective, batch):
 def test_randomness_reaches_the_model_in_training_only(objective, batch, model):
     for train in (True, False):
         values = {run(objective, model, batch, train=train, seed=seed)[0] for seed in (1, 2)}
-        assert len(values) == (2 if train else 1)
+        draws = isinstance(objective, ReplacedToken)  # in evaluation too
+        assert len(values) == (2 if train or draws else 1)
 
 
 def test_preparing_is_a_function_of_the_generator(objective, tokenizer):
@@ -183,4 +187,4 @@ def test_preparing_is_a_function_of_the_generator(objective, tokenizer):
 
 def test_a_missing_head_is_named(objective, batch):
     with pytest.raises(UserError, match=r"reads the head '\w+', but the model has \['other'\]"):
-        objective.loss(lambda *_: {"other": 0, "hidden": 0}, {}, batch, None, True)
+        objective.loss(lambda *_, **__: {"other": 0, "hidden": 0}, {}, batch, None, True)

@@ -78,7 +78,11 @@ class MaskedLM(Objective):
         return {"masked": total, "accuracy": total}
 
     def loss(self, apply, params, batch, rng, train):
-        logits_BNV = self.run(apply, params, batch, rng, train)["mlm"]
+        return self.scored(self.run(apply, params, batch, rng, train)["mlm"], batch)
+
+    def scored(self, logits_BNV, batch, coefficient: float = 1.0) -> dict:
+        """The terms of these predictions."""
         targets_BN, weights_BN = batch["targets"], batch["weights"]
-        return {"masked": weighted(cross_entropy(logits_BNV, targets_BN), weights_BN),
+        nats_BN = cross_entropy(logits_BNV, targets_BN)
+        return {"masked": weighted(nats_BN, weights_BN, coefficient),
                 "accuracy": weighted(hits(logits_BNV, targets_BN), weights_BN, 0.0)}

@@ -24,11 +24,13 @@ class Objective(Spec):
     lookahead: tokens that a row carries beyond the T that the model reads.
     needs: arrays that a row must have besides tokens and segments.
     main: the term whose weight counts the predictions scored.
+    language: the term that is nats per token of text, where that is another.
     """
 
     lookahead: ClassVar[int] = 0
     needs: ClassVar[tuple[str, ...]] = ()
     main: ClassVar[str]
+    language: ClassVar[str | None] = None
 
     def prepare(self, example: dict, rng: np.random.Generator, tokenizer) -> dict:
         """One padded row as the model and `loss` want it. Host, numpy; shapes never depend on rng.
@@ -49,7 +51,7 @@ class Objective(Spec):
         """The terms of one batch. Pure.
 
         Args:
-          apply: (params, batch, rng or None) -> {head: logits}.
+          apply: (params, batch, rng or None) -> {head: logits}; see `Model.apply` for `part`.
           rng: a key; it reaches the model only where `train` is true.
 
         Returns:
@@ -68,9 +70,9 @@ class Objective(Spec):
                    for name in ("segments", "source_segments") if name in batch)
         return seen, float(self.weights(batch)[self.main])
 
-    def run(self, apply, params, batch, rng, train: bool) -> Outputs:
-        """The model's outputs, in training mode or not."""
-        return Outputs(self, apply(params, batch, rng if train else None))
+    def run(self, apply, params, batch, rng, train: bool, **part) -> Outputs:
+        """The model's outputs, or those of a part of it, in training mode or not."""
+        return Outputs(self, apply(params, batch, rng if train else None, **part))
 
 
 class Outputs:

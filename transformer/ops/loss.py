@@ -79,6 +79,12 @@ def hits(logits, targets):
     return ((own > logits) | ((own == logits) & later)).all(-1).astype(jnp.float32)
 
 
+def binary_cross_entropy(logits, labels):
+    """-log p of labels 0 or 1, where p(1) = sigmoid(logit). Nats, float32, of the shape given."""
+    logits = logits.astype(jnp.float32)
+    return jax.nn.softplus(logits) - labels.astype(jnp.float32) * logits
+
+
 def squared_error(values, targets):
     """(value - target)^2, float32."""
     return jnp.square(values.astype(jnp.float32) - targets.astype(jnp.float32))

@@ -55,6 +55,16 @@ class Sample(Spec):
         return kept_BV if self.top_p == 1 else top_p(kept_BV, self.top_p)
 
 
+def draw(logits_BNV, keys_B):
+    """A token from the softmax at each of N places, by Gumbel noise. -> ids int32 [B, N]
+
+    Args:
+      keys_B: a random key per row; its draws depend on its own logits and key only.
+    """
+    noise = jax.vmap(lambda key: jax.random.gumbel(key, logits_BNV.shape[1:], jnp.float32))
+    return jnp.argmax(logits_BNV.astype(jnp.float32) + noise(keys_B), -1).astype(jnp.int32)
+
+
 def argmax(x_BV):
     """The first index of each row's largest value, int32 [B].
 
