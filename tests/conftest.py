@@ -86,14 +86,12 @@ def distinct(spec, rows=ROWS, length=LENGTH, source=SOURCE, seed=0):
 
 @functools.cache
 def make(name: str, size: str = "") -> Tiny:
-    import importlib
-
     import jax
+    from families import value
 
     from transformer.nn.door import Model
 
-    zoo = importlib.import_module(f"transformer.zoo.{name}")
-    model = Model(getattr(zoo, name)(size or min(zoo.SIZES, key=lambda s: zoo.SIZES[s]["width"])))
+    model = Model(value(name, size))
     return Tiny(name, model, scattered(model.shapes()), distinct(model.spec),
                 next((h for h in ("logits", "replaced", "mlm") if h in dict(model.spec.heads))),
                 jax.jit(model.apply, static_argnames="run"))

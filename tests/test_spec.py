@@ -6,6 +6,7 @@ import json
 from typing import Any, Literal
 
 import pytest
+from families import ALL
 
 from transformer.error import UserError
 from transformer.nn.door import Model
@@ -50,7 +51,7 @@ class Bough(Spec):
             raise UserError(f"Bough.pair is {self.pair}; put the smaller number first")
 
 
-ZOO = [(family, size) for family in ("gpt1", "gpt2", "llama", "bert", "vaswani")
+ZOO = [(family, size) for family in ALL
        for size in importlib.import_module(f"transformer.zoo.{family}").SIZES]
 
 

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from families import DECODERS, TRANSLATORS, cells
 
 from transformer.error import UserError
 from transformer.generation.generate import Greedy, Sample, generate
@@ -10,7 +11,7 @@ from transformer.generation.prompt import batch_of, fit
 from transformer.nn.context import Run
 from transformer.nn.door import unstack
 
-FAMILIES = ("gpt1", "gpt2", "llama", "vaswani")
+FAMILIES = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "llama", "t5", "vaswani"))
 NEW = 10
 
 
@@ -44,7 +45,9 @@ def test_cached_greedy_is_the_argmax_of_full_passes(tiny, prompts, name):
 CHOICES = {"greedy": Greedy(), "sample": Sample(temperature=1.5, top_k=100, top_p=0.95)}
 
 
-@pytest.mark.parametrize("name,how", [*((name, "greedy") for name in FAMILIES), ("gpt2", "sample")])
+@pytest.mark.parametrize("name,how", [
+    *(pytest.param(*family.values, "greedy", marks=family.marks) for family in FAMILIES),
+    ("gpt2", "sample")])
 def test_a_row_of_a_batch_is_the_row_alone(tiny, prompts, name, how):
     small = tiny(name)
     batch, params, choose = prompts(small), unstack(small.params), CHOICES[how]

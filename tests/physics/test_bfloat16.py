@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import ALL, cells
 
 from transformer.nn.context import Run
 from transformer.ops.attention import attend
@@ -12,7 +13,7 @@ from transformer.ops.norm import layer_norm, rms_norm
 HALF = Run(dtype="bfloat16")
 
 
-@pytest.mark.parametrize("name", ["gpt2", "llama", "bert", "vaswani"])
+@pytest.mark.parametrize("name", cells(ALL, ("gpt2", "llama", "bert", "t5")))
 def test_bfloat16_runs_close_to_float32(tiny, name):
     small = tiny(name)
     exact, rough = (small.forward(small.params, small.batch, run=r) for r in (Run(), HALF))

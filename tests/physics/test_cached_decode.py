@@ -1,11 +1,13 @@
 """Decoding through the cache gives what one full forward pass gives."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import DECODERS, TRANSLATORS, cells
 
 from transformer.error import UserError
 from transformer.nn.context import Run
@@ -16,18 +18,25 @@ PROMPTS = np.array([6, 4, 2, 1])  # tokens a row, padded to the right
 STEPS = 4
 
 
-def ragged(tokens_BT):
+def ragged(tokens_BT, side):
     """The prompts and their segments, then the next tokens of each row. Padding is a token too."""
-    valid = np.arange(PROMPTS.max()) < PROMPTS[:, None]
-    prompt_BT = np.where(valid, tokens_BT[:, :PROMPTS.max()], 7)
+    size = PROMPTS.max()
+    place = np.arange(size)[None] - (size - PROMPTS if side == "left" else 0 * PROMPTS)[:, None]
+    valid = (0 <= place) & (place < PROMPTS[:, None])
+    prompt_BT = np.where(valid, np.take_along_axis(tokens_BT, np.maximum(place, 0), 1), 7)
     next_BT = np.take_along_axis(tokens_BT, PROMPTS[:, None] + np.arange(STEPS), 1)
     return prompt_BT, valid.astype(np.int32), next_BT
 
 
-def decoded(small, run=Run()):
+@functools.cache
+def decoder(model):
+    return jax.jit(model.decode, static_argnames="run")
+
+
+def decoded(small, run=Run(), side="right"):
     """Logits [B, 1 + STEPS, V] after the prompt and after each further token."""
-    prompt_BT, valid_BT, next_BT = ragged(np.asarray(small.batch["tokens"]))
-    params, decode = unstack(small.params), jax.jit(small.model.decode, static_argnames="run")
+    prompt_BT, valid_BT, next_BT = ragged(np.asarray(small.batch["tokens"]), side)
+    params, decode = unstack(small.params), decoder(small.model)
     cache = small.model.open(params, small.batch, PROMPTS.max() + STEPS, run)
     logits, cache = decode(params, cache, jnp.asarray(prompt_BT), jnp.asarray(valid_BT), run=run)
     every = [logits]
@@ -45,17 +54,22 @@ def full(small):
     return np.take_along_axis(logits_BTV, place[..., None], 1)
 
 
-@pytest.mark.parametrize("name", ["gpt1", "gpt2", "llama"])
+@pytest.mark.parametrize("name", cells(DECODERS, ("gpt1", "gpt2", "gpt3", "llama", "palm")))
 def test_cached_decode_equals_the_full_pass(tiny, name):
-    np.testing.assert_allclose(decoded(tiny(name)), full(tiny(name)), atol=2e-5)
+    wanted = full(tiny(name))
+    for side in ("right", "left"):
+        np.testing.assert_allclose(decoded(tiny(name), side=side), wanted, atol=2e-5)
 
 
-def test_cached_decode_reads_a_padded_source(tiny):
-    small = tiny("vaswani")
+@pytest.mark.parametrize("name", cells(TRANSLATORS, ("bart", "t5", "vaswani")))
+def test_cached_decode_reads_a_padded_source(tiny, name):
+    small = tiny(name)
     source = np.arange(7) < np.array([7, 5, 3, 1])[:, None]
     batch = {**small.batch, "source_segments": jnp.asarray(source, jnp.int32)}
     small = dataclasses.replace(small, batch=batch)
-    np.testing.assert_allclose(decoded(small), full(small), atol=2e-5)
+    wanted = full(small)
+    for side in ("right", "left"):
+        np.testing.assert_allclose(decoded(small, side=side), wanted, atol=2e-5)
 
 
 def test_cached_decode_keeps_the_blocks_of_a_pattern_apart(tiny, build):

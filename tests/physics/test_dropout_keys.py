@@ -7,12 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import ALL, cells
 
+from transformer.nn.head import Classes, TokenClasses
+from transformer.nn.model import EncoderDecoder, Pair
 from transformer.ops import attention, dropout as ops
 from transformer.spec import from_json, to_json
 
 KEY = jax.random.key(5)
-DROPPING = ("gpt1", "bert", "vaswani")
+PARTS = cells(ALL, ("gpt1", "bert", "albert", "electra", "t5"))
 
 
 def at_rate(spec, rate: float):
@@ -49,7 +52,7 @@ def outputs(small, batch, key=KEY):
     return {name: np.asarray(found[name]) for name in found if name in dict(small.spec.heads)}
 
 
-@pytest.mark.parametrize("name", DROPPING)
+@pytest.mark.parametrize("name", PARTS)
 def test_masks_follow_the_index_through_any_order(noisy, name):
     small, order = noisy(name), [2, 0, 3, 1]
     before, after = outputs(small, small.batch), outputs(small, take(small.batch, order))
@@ -65,7 +68,7 @@ def test_a_slice_draws_what_the_whole_batch_drew(noisy):
         np.testing.assert_allclose(part, whole[rows], atol=1e-5)
 
 
-@pytest.mark.parametrize("name", DROPPING)
+@pytest.mark.parametrize("name", PARTS)
 def test_rows_draw_different_masks(noisy, name):
     small = noisy(name)
     twins = {k: v if k == "index" else v[np.zeros(4, int)] for k, v in small.batch.items()}
@@ -84,12 +87,19 @@ def test_another_step_draws_different_masks(noisy):
     assert (np.abs(here - there).max((1, 2)) > 0.01).all()
 
 
-# Embedding; probabilities, both outputs and the hidden width of each layer; the end of each
-# stack; classifier.
-SITES = {"gpt1": 1 + 2 * 4 + 1, "bert": 1 + 2 * 4 + 1 + 1, "vaswani": 2 + 2 * 4 + 2 * 6 + 2}
+def sites(spec) -> int:
+    """How many masks a row draws: at each embedding and the end of each stack, two in each sublayer
+    of each layer (probabilities or hidden width, and output), one before each classifier."""
+    if isinstance(spec, Pair):
+        return sites(spec.generator) + sites(spec.discriminator)
+    stacks = [spec.encoder, spec.decoder] if isinstance(spec, EncoderDecoder) else [spec.stack]
+    layers = sum(s.repeats * len(b.sublayers) for stack in stacks for s in stack.segments
+                 for b in s.pattern)
+    classifiers = [head for _, head in spec.heads if isinstance(head, (Classes, TokenClasses))]
+    return 2 * len(stacks) + 2 * layers + len(classifiers)
 
 
-@pytest.mark.parametrize("name", DROPPING)
+@pytest.mark.parametrize("name", PARTS)
 def test_every_layer_and_sublayer_has_its_own_keys(noisy, monkeypatch, name):
     seen = []
 
@@ -108,11 +118,11 @@ def test_every_layer_and_sublayer_has_its_own_keys(noisy, monkeypatch, name):
     jax.block_until_ready(run(small.params, small.batch))
     jax.effects_barrier()
     rows = len(small.batch["index"])
-    assert len(seen) == SITES[name] * rows
+    assert len(seen) == sites(small.spec) * rows
     assert len(set(seen)) == len(seen)
 
 
-@pytest.mark.parametrize("name", DROPPING)
+@pytest.mark.parametrize("name", PARTS)
 def test_evaluation_drops_nothing(tiny, noisy, name):
     """No key: the value with dropout is the value without; rate 0: the key has no effect."""
     loud, quiet = noisy(name), tiny(name)

@@ -1,33 +1,42 @@
 """Which tokens a position depends on, read off the gradient: exactly those it may see."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import ALL, DECODERS, ENCODERS, TRANSLATORS, cells
 
-DECODERS = ("gpt1", "gpt2", "llama", "vaswani")
+from transformer.nn.stack import Segment, Stack
+from transformer.ops.reach import Causal, Window
+
+PAST = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "gpt3", "llama", "palm", "t5"))
+PACKING = cells(ALL, ("gpt1", "gpt2", "gpt3", "llama", "palm", "bert", "modernbert", "t5"))
 
 
 @pytest.fixture(scope="module")
 def influence(tiny):
-    """influence(family, batch) -> booleans [B, T, B, T] and, of the source, [B, T, B, S]."""
-    compiled = {}
-
+    """influence(family or Tiny, batch) -> booleans [B, T, B, T] and, of the source, [B, T, B, S].
+    """
     def jacobian(model, params, batch):
         probe = jax.random.normal(jax.random.key(3), (1, 1, model.spec.embedding.width))
+        part = "discriminator" if "discriminator" in params else None  # a pair's stream is its
+        owner = params[part] if part else params
 
         def stream(table_VD):
-            embedding = {**params["embedding"], "tokens": table_VD}
-            hidden_BTD = model.apply({**params, "embedding": embedding}, batch)["hidden"]
+            mine = {**owner, "embedding": {**owner["embedding"], "tokens": table_VD}}
+            hidden_BTD = model.apply({**params, part: mine} if part else mine, batch)["hidden"]
             return (hidden_BTD * probe).sum(-1)
 
-        slope_BTVD = jax.jacrev(stream)(params["embedding"]["tokens"])
+        slope_BTVD = jax.jacrev(stream)(owner["embedding"]["tokens"])
         return jnp.abs(slope_BTVD).max(-1)
 
+    run = jax.jit(jacobian, static_argnums=0)
+
     def influence(name, **changed):
-        small = tiny(name)
+        small = tiny(name) if isinstance(name, str) else name
         batch = {**small.batch, **{k: jnp.asarray(v, jnp.int32) for k, v in changed.items()}}
-        run = compiled.setdefault(name, jax.jit(jacobian, static_argnums=0))
         slope_BTV = np.asarray(run(small.model, small.params, batch))
         return tuple(slope_BTV[:, :, np.asarray(batch[side])] != 0
                      for side in ("tokens", "source_tokens") if side in batch)
@@ -48,33 +57,51 @@ def same(query, key):
     return np.asarray(query)[:, :, None] == np.asarray(key)[:, None]
 
 
-@pytest.mark.parametrize("name", DECODERS)
+@pytest.mark.parametrize("name", PAST)
 def test_decoder_sees_the_past_and_never_the_future(influence, name):
     seen_BTS = own(influence(name)[0])
     past_TS = np.tril(np.ones(seen_BTS.shape[1:], bool))
     assert (seen_BTS == past_TS).all()
 
 
-def test_encoder_sees_everything(influence):
-    assert own(influence("bert")[0]).all()
+@pytest.mark.parametrize("name", cells(ENCODERS, ("bert", "modernbert")))
+def test_encoder_sees_everything(influence, name):
+    assert own(influence(name)[0]).all()
 
 
-def test_decoder_sees_the_whole_source(influence):
-    assert own(influence("vaswani")[1]).all()
+@pytest.mark.parametrize("name", cells(TRANSLATORS, ("t5",)))
+def test_decoder_sees_the_whole_source(influence, name):
+    assert own(influence(name)[1]).all()
+
+
+@pytest.mark.parametrize("reach,behind,ahead", [
+    (Causal() & Window(width=2), 4, 0),
+    pytest.param(Window(width=2), 4, 4, marks=pytest.mark.full),
+    pytest.param(Window(width=0), 0, 0, marks=pytest.mark.full)])
+def test_two_layers_see_twice_as_far(tiny, build, influence, reach, behind, ahead):
+    spec = tiny("gpt2").spec
+    block = spec.stack.segments[0].pattern[0]
+    (name, attention), *others = block.sublayers
+    near = (name, dataclasses.replace(attention, reach=reach))
+    block = dataclasses.replace(block, sublayers=(near, *others))
+    stack = Stack(segments=(Segment(pattern=(block,), repeats=2),))
+    distance = np.arange(12)[:, None] - np.arange(12)
+    seen_BTS = own(influence(build(dataclasses.replace(spec, stack=stack)))[0])
+    assert (seen_BTS == ((-ahead <= distance) & (distance <= behind))).all()
 
 
 PACKED = [[1] * 5 + [2] * 4 + [0] * 3, [1] * 12, [1] * 2 + [2] * 2 + [3] * 8, [1] * 11 + [0]]
 PACKED_SOURCE = [[1] * 3 + [2] * 3 + [0], [1] * 7, [1] + [2] * 5 + [3], [1] * 2 + [0] * 5]
 
 
-@pytest.mark.parametrize("name", DECODERS + ("bert",))
+@pytest.mark.parametrize("name", PACKING)
 def test_packed_documents_and_padding_are_isolated(influence, name):
-    extra = {"source_segments": PACKED_SOURCE} if name == "vaswani" else {}
+    extra = {"source_segments": PACKED_SOURCE} if name in TRANSLATORS else {}
     seen = influence(name, segments=PACKED, **extra)
     expected_BTS = same(PACKED, PACKED)
-    if name != "bert":
+    if name not in ENCODERS:
         expected_BTS &= np.tril(np.ones((12, 12), bool))
     assert (own(seen[0]) == expected_BTS).all()
-    if name == "vaswani":
+    if name in TRANSLATORS:
         real = np.asarray(PACKED) > 0  # nothing reads what padding sees
         assert (own(seen[1])[real] == same(PACKED, PACKED_SOURCE)[real]).all()

@@ -5,6 +5,8 @@ import functools
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
+from families import cells
 
 from transformer.nn.position import NoPosition
 from transformer.ops.rotary import rates, rotate
@@ -57,13 +59,20 @@ def test_rotary_turns_complex_numbers():
     np.testing.assert_allclose(turn(jnp.asarray(x), jnp.asarray(i_BT)), want, atol=1e-4)
 
 
-def test_rotary_model_ignores_a_shift_of_all_positions(tiny):
-    small = tiny("llama")
-    far = {**small.batch, "positions": small.batch["positions"] + 7}
-    near, there = (small.forward(small.params, b)["logits"] for b in (small.batch, far))
-    np.testing.assert_allclose(near, there, atol=2e-5)
-    apart = {**small.batch, "positions": small.batch["positions"] * 2}
-    assert np.abs(small.forward(small.params, apart)["logits"] - near).max() > 0.01
+RELATIVE = cells(("llama", "palm", "modernbert", "neox", "qwen3", "gemma", "t5"), ("llama", "t5"))
+
+
+@pytest.mark.parametrize("name", RELATIVE)
+def test_relative_positions_ignore_a_shift_of_all(tiny, name):
+    """Of rows that are shifted as one; each side of an encoder-decoder by itself."""
+    small = tiny(name)
+    placed = [key for key in small.batch if key.endswith("positions")]
+    near = small.forward(small.params, small.batch)[small.head]
+    for n, key in enumerate(placed):
+        far = {**small.batch, key: small.batch[key] + 7 + 4 * n}
+        np.testing.assert_allclose(small.forward(small.params, far)[small.head], near, atol=2e-5)
+        apart = {**small.batch, key: small.batch[key] * 2}
+        assert np.abs(small.forward(small.params, apart)[small.head] - near).max() > 1e-3
 
 
 def test_sinusoid_is_the_formula():

@@ -46,4 +46,6 @@ class RelativeBiasModule(nn.Module):
         s = self.spec
         table = self.param("table", s.init(1), (s.buckets, s.heads))
         bias_BTSH = table[bucket(i_BT, j_BS, s.buckets, s.distance, s.causal)]
-        return constrain(jnp.moveaxis(bias_BTSH, 3, 1), "BHTS")
+        # positions of one row stand for all rows: that dimension is never split
+        letters = "BHTS" if len(bias_BTSH) > 1 else ".HTS"
+        return constrain(jnp.moveaxis(bias_BTSH, 3, 1), letters)

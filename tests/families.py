@@ -1,0 +1,39 @@
+"""The families of the zoo, found on disk: a new file comes under every test of its kind.
+
+A few of them run by default, one for each mechanism; all of them with `-m full`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+
+import pytest
+
+import transformer.zoo
+from transformer.nn.model import Decoder, EncoderDecoder
+
+ALL = tuple(module.name for module in pkgutil.iter_modules(transformer.zoo.__path__))
+# Reaches so short that rows of a dozen tokens meet their ends.
+NARROW = {"gpt3": {"band": 3}, "modernbert": {"reach": 2}}
+
+
+@functools.cache
+def value(name: str, size: str = ""):
+    """The spec of a family at one of its sizes, the smallest if none is named."""
+    zoo = importlib.import_module(f"transformer.zoo.{name}")
+    size = size or min(zoo.SIZES, key=lambda s: zoo.SIZES[s]["width"])
+    return getattr(zoo, name)(**{**zoo.SIZES[size], **NARROW.get(name, {})})
+
+
+DECODERS = tuple(name for name in ALL if type(value(name)) is Decoder)
+TRANSLATORS = tuple(name for name in ALL if isinstance(value(name), EncoderDecoder))
+ENCODERS = tuple(name for name in ALL if name not in DECODERS + TRANSLATORS)
+
+
+def cells(names, default) -> list:
+    """Parameters of a test: those not in `default` only run with `-m full`."""
+    assert not set(default) - set(names), set(default) - set(names)
+    return [pytest.param(name, marks=[] if name in default else [pytest.mark.full])
+            for name in names]
