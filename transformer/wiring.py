@@ -51,7 +51,8 @@ class Data:
         if lacking:
             raise UserError(
                 f"{type(experiment.objective).__name__} reads {', '.join(sorted(lacking))}, which "
-                f"the rows of this data lack; set a task that gives them, or another objective")
+                f"the rows of this data lack; set rows or a task that give them, or another "
+                f"objective")
         return Stream(self.rows, experiment.objective, batch=experiment.batch,
                       seed=experiment.seed)
 

@@ -35,7 +35,9 @@ def apply(params, batch, rng=None, part=None):
         x_BTD = x_BTD * (1 + jax.random.uniform(rng))
     pooled_B = batch.get("pooled", jnp.zeros(len(x_BTD), jnp.int32))
     pooled_BD = jnp.take_along_axis(x_BTD, pooled_B[:, None, None], 1)[:, 0]
-    heads = {"logits": x_BTD @ params["vocabulary"], "classes": pooled_BD @ params["classes"],
+    pair_B2 = pooled_BD @ params["span"]
+    heads = {"nsp": pair_B2, "sop": pair_B2,
+             "logits": x_BTD @ params["vocabulary"], "classes": pooled_BD @ params["classes"],
              "score": pooled_BD @ params["score"], "tags": x_BTD @ params["classes"],
              "span": x_BTD @ params["span"], "replaced": (x_BTD @ params["score"])[..., 0],
              "hidden": x_BTD}

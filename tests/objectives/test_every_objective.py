@@ -15,20 +15,24 @@ from transformer.objectives.extract import Extract
 from transformer.objectives.masked_lm import MaskedLM
 from transformer.objectives.masking import NGrams, WordSpans
 from transformer.objectives.next_token import NextToken
+from transformer.objectives.next_sentence import NextSentence
 from transformer.objectives.prefix_lm import PrefixLM, PrefixNextToken
 from transformer.objectives.regress import Regress
 from transformer.objectives.replaced_token import ReplacedToken
+from transformer.objectives.sentence_order import SentenceOrder
+from transformer.objectives.sentence_pair import SentencePair
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
 from transformer.objectives.span_corruption import SpanCorruption
 from transformer.objectives.tag import Tag
 
-REPORTED = ("accuracy", "exact", "detection")
+REPORTED = ("accuracy", "exact", "detection", "next_sentence_accuracy", "sentence_order_accuracy")
 T, EXAMPLES = 12, 6
 LENGTHS = (12, 3, 7, 1, 9, 5)
 OBJECTIVES = (
     NextToken(), MaskedLM(rate=0.3), MaskedLM(unit=WordSpans()), MaskedLM(unit=NGrams(), most=2),
     SequenceToSequence(smoothing=0.1), SpanCorruption(vocab=36), PrefixLM(), Denoising(),
     PrefixNextToken(), ReplacedToken(masked=MaskedLM(rate=0.3)),
+    NextSentence(), SentenceOrder(),
     Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
 
 
@@ -56,6 +60,8 @@ def row(objective, n, rng):
         example |= {"labels": np.int32(n % 2)}
     if isinstance(objective, Regress):
         example |= {"labels": np.float32(n / 5)}
+    if isinstance(objective, SentencePair):
+        example |= {objective.relation: np.int32(n % 2), "types": segments}
     if isinstance(objective, Tag):
         example |= {"labels": (tokens[0] % 3).astype(np.int32),
                     "weights": ((segments > 0) & (tokens[0] % 2 == 0)).astype(np.float32)}

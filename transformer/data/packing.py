@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import bisect
-import functools
-import threading
 from collections.abc import Sequence
 
 import numpy as np
 
 from transformer.data import order
 from transformer.data.corpus import Corpus
+from transformer.data.epochs import Epochs
 from transformer.data.fingerprint import digest
 from transformer.data.items import items_of, side
 from transformer.data.plan import FORMAT, best_fit, kept
@@ -59,25 +57,18 @@ class _Packed(Rows):
         self._items = items
         self._capacity = np.array([spec.length + lookahead, spec.source_length or spec.length])
         self._check()
-        self._starts, self._lock = {}, threading.Lock()  # seed -> first row of each epoch
-        self._table = functools.lru_cache(3)(self._planned)
+        self._epochs = Epochs(self._planned, lambda table: int(table[0]))
 
     @property
     def count(self) -> int:
-        return int(self._table(IN_ORDER, 0)[0])
+        return int(self._epochs.table(IN_ORDER, 0)[0])
 
     def example(self, row: int, width: int = 0) -> Example:
-        return self._row(self._table(IN_ORDER, 0), row)
+        return self._row(self._epochs.table(IN_ORDER, 0), row)
 
     def draw(self, number: int, batch: int, seed: int) -> Example:
-        """As in `Rows`. Epochs differ in their number of rows, so those before it are planned."""
-        with self._lock:
-            starts = self._starts.setdefault(seed, [0])
-            while number >= starts[-1]:
-                starts.append(starts[-1] + int(self._table(len(starts) - 1, seed)[0]))
-            epoch = bisect.bisect_right(starts, number) - 1
-            table = self._table(epoch, seed)
-        row = order.permute(int(table[0]), number - starts[epoch], order.key(seed, epoch, 1))
+        table, epoch, position = self._epochs.find(number, seed)
+        row = order.permute(int(table[0]), position, order.key(seed, epoch, 1))
         return self._row(table, row)
 
     def _row(self, table: np.ndarray, row: int) -> Example:
@@ -123,7 +114,9 @@ class _Packed(Rows):
         if directory is None or count < SMALL:
             return self._plan(epoch, seed)
         name = digest([FORMAT, self.fingerprint, epoch, seed])[:32]
-        return kept(directory / "plans" / f"{name}.npy", count, lambda: self._plan(epoch, seed))
+        return kept(directory / "plans" / f"{name}.npy",
+                    lambda table: len(table) == 2 + table[0] + count,
+                    lambda: self._plan(epoch, seed))
 
     def _plan(self, epoch: int, seed: int) -> np.ndarray:
         sizes = self._items.sizes

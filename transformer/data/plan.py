@@ -49,11 +49,12 @@ def best_fit(sizes: np.ndarray, capacity: np.ndarray) -> np.ndarray:
     return rows + offsets[np.arange(len(sizes)) % lanes]
 
 
-def kept(path: pathlib.Path, pieces: int, plan: Callable[[], np.ndarray]) -> np.ndarray:
+def kept(path: pathlib.Path, fits: Callable[[np.ndarray], bool],
+         plan: Callable[[], np.ndarray]) -> np.ndarray:
     """A plan from its file, memory-mapped; made and stored first where there is none that fits."""
     try:
         table = np.load(path, mmap_mode="r")
-        if table.dtype == np.int64 and len(table) == 2 + table[0] + pieces:
+        if table.dtype == np.int64 and fits(table):
             return np.asarray(table)
     except (OSError, ValueError, EOFError):
         pass

@@ -8,5 +8,6 @@ from transformer.data.chunks import Chunks
 from transformer.data.mixture import Mixture
 from transformer.data.packing import Packed
 from transformer.data.padding import Padded
+from transformer.data.pairs import Pairs
 
-__all__ = ["Chunks", "Mixture", "Packed", "Padded"]
+__all__ = ["Chunks", "Mixture", "Packed", "Padded", "Pairs"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
+
 # In the order of their ids. Objectives and tasks ask for them by name and never by id.
 SPELLED = {
     "pad": "<pad>", "unk": "<unk>", "bos": "<s>", "eos": "</s>", "mask": "<mask>", "cls": "<cls>",
@@ -25,6 +27,17 @@ FOREIGN = {
 def special_pieces(sentinels: int = 0) -> dict[str, str]:
     """Name -> spelling of every special piece, in the order of ids: the ten, then the sentinels."""
     return SPELLED | {f"extra_{n}": f"<extra_{n}>" for n in range(sentinels)}
+
+
+def stands_for_text(tokenizer) -> np.ndarray:
+    """bool [V]: every id that is no special piece, and unk where it is nothing else (GPT-2's ends
+    texts as well)."""
+    text, special = np.ones(tokenizer.size, bool), list(tokenizer.special.values())
+    text[special] = False
+    unknown = tokenizer.special.get("unk")
+    if special.count(unknown) == 1:
+        text[unknown] = True
+    return text
 
 
 def named(find: Callable[[str], int | None]) -> dict[str, int]:

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from transformer.data.special import stands_for_text
 from transformer.error import UserError
 from transformer.ops.loss import Term
 from transformer.spec import Spec
@@ -112,7 +113,7 @@ def special(tokenizer, name: str) -> int:
 class Pieces(NamedTuple):
     """What is known of each id, bool [V].
 
-    ordinary: no special piece. text: ordinary, or unk and nothing else. starts: begins a word.
+    ordinary: no special piece. text: stands for text, as unk does. starts: begins a word.
     """
 
     ordinary: np.ndarray
@@ -125,11 +126,7 @@ def pieces(tokenizer) -> Pieces:
     """Found once for each tokenizer."""
     ordinary = np.ones(tokenizer.size, bool)
     ordinary[list(tokenizer.special.values())] = False
-    text, special = ordinary.copy(), list(tokenizer.special.values())
-    unknown = tokenizer.special.get("unk")
-    if special.count(unknown) == 1:  # GPT-2's is its end of text as well
-        text[unknown] = True
-    return Pieces(ordinary, text, tokenizer.word_starts())
+    return Pieces(ordinary, stands_for_text(tokenizer), tokenizer.word_starts())
 
 
 def refuse_negative(example: dict) -> dict:
