@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 from transformer.error import UserError, guarded, require_folder
+from transformer.verbs import choosing
 
 
 def main(arguments: list[str]) -> int:
@@ -28,7 +29,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--json", type=Path, metavar="OUT", help="write the metrics here as well")
     parser.add_argument("--predictions", type=Path, metavar="OUT.jsonl",
                         help="write every record with the model's answer here")
+    parser.add_argument("--by-length", metavar="N,N,...", help="BLEU also by the length of the "
+                        "source: of those up to each of these numbers of words, and beyond")
+    choosing.add_searching(parser.add_argument)
     options = parser.parse_args(arguments)
+    given = choosing.asked(options)
+    choosing.require_search(given, given)
+    choose = choosing.choice(given)
 
     from transformer import load, wiring
     from transformer.judge import Judge
@@ -41,13 +48,16 @@ def main(arguments: list[str]) -> int:
     experiment = changed(loaded.experiment, options)
     if options.predictions and experiment.task is None:
         raise UserError("--predictions: only tasks answer records; this checkpoint models text")
+    if "beams" in given and not getattr(experiment.task, "generates", False):
+        raise UserError("--beams: nothing is generated here; only tasks that are answered by a "
+                        "text, such as translation, are searched")
     source = source_of(experiment, options.data)
     named = source or f"{experiment.validation} of {experiment.data}"
     if source is None:
         data = wiring.training_data(experiment, loaded.tokenizer)[1]
     else:
         data = wiring.data_of(experiment, source, loaded.tokenizer)
-    judge = Judge(experiment, loaded.model, data, loaded.tokenizer)
+    judge = Judge(experiment, loaded.model, data, loaded.tokenizer, choose=choose)
     metrics = judge(loaded.params)
     print(f"{loaded.path}\n  on {named}")
     for name, value in metrics.items():
@@ -61,7 +71,7 @@ def main(arguments: list[str]) -> int:
 
 def changed(experiment, options):
     """The checkpoint's experiment with what the command line says otherwise."""
-    from transformer.spec import Spec, read
+    from transformer.spec import Spec, override, read
 
     if options.task:
         task = read(options.task, Spec, "--task")
@@ -69,6 +79,10 @@ def changed(experiment, options):
             raise UserError(f"--task={options.task}: write the task as a spec, such as "
                             "'Classification(classes=(no, yes))'")
         experiment = dataclasses.replace(experiment, task=task)
+    if options.by_length:
+        if not hasattr(experiment.task, "by_length"):
+            raise UserError("--by-length: only translation is judged by the source's length")
+        experiment = override(experiment, "task.by_length", options.by_length, "--by-length")
     if options.batch is not None:
         experiment = dataclasses.replace(experiment, batch=options.batch, accumulate=1)
     return experiment

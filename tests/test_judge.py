@@ -8,13 +8,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from transformer.answers import alike, prompt_of
 from transformer.data.chunks import Chunks
 from transformer.data.encode import encode
 from transformer.data.padding import Padded
 from transformer.data.source import Jsonl, Text
 from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
-from transformer.judge import Judge, _alike, _prompt
+from transformer.generation.beam import Beam
+from transformer.judge import Judge
 from transformer.nn.door import Model
 from transformer.nn.head import Classes
 from transformer.objectives.classify import Classify
@@ -143,20 +145,22 @@ def test_a_prompt_holds_nothing_of_the_answer():
     pair = layout.pair(tokenizer.encode("abc"), tokenizer.encode("XYZ"), tokenizer, 16, 16, "here")
     rows = Padded(length=15).build([pair], 1, tokenizer=tokenizer)
     example = NextToken().prepare(rows.example(0), np.random.default_rng(0), tokenizer)
-    prompt = _prompt({name: array[None] for name, array in example.items()}, NextToken(), tokenizer)
+    batch = {name: array[None] for name, array in example.items()}
+    prompt = prompt_of(batch, NextToken(), tokenizer)
     kept = prompt["tokens"][prompt["segments"] > 0].tolist()
     assert kept == layout.prompt(tokenizer.encode("abc"), tokenizer, 16, "here")["tokens"].tolist()
 
 
 def test_rows_are_answered_together_where_the_positions_allow():
     lengths = np.array([3, 9, 4, 10, 3])
-    assert [group.tolist() for group in _alike(lengths, None)] == [[0, 4, 2, 1, 3]]
-    assert [group.tolist() for group in _alike(lengths, 1)] == [[0, 4, 2], [1, 3]]
-    assert [sorted(group) for group in _alike(lengths, 0)] == [[0, 4], [2], [1], [3]]
+    assert [group.tolist() for group in alike(lengths, None)] == [[0, 4, 2, 1, 3]]
+    assert [group.tolist() for group in alike(lengths, 1)] == [[0, 4, 2], [1, 3]]
+    assert [sorted(group) for group in alike(lengths, 0)] == [[0, 4], [2], [1], [3]]
 
 
-@pytest.mark.parametrize("length", [20, 32])  # with positions to spare (32), and none
-def test_an_answer_does_not_depend_on_the_other_rows(tmp_path, length):
+# with positions to spare (32), and none
+@pytest.mark.parametrize(("length", "choose"), [(20, None), (32, None), (32, Beam(width=2))])
+def test_an_answer_does_not_depend_on_the_other_rows(tmp_path, length, choose):
     path = tmp_path / "pairs.jsonl"
     sources = ["a", "abcdefgh", "ab", "abcdefghij", "c"]
     path.write_text("".join(f'{{"source": "{s}", "target": "x"}}\n' for s in sources))
@@ -167,7 +171,7 @@ def test_an_answer_does_not_depend_on_the_other_rows(tmp_path, length):
     params = jax.tree.map(lambda leaf: jnp.asarray(draw.normal(0, 1, leaf.shape), jnp.float32),
                           model.shapes())
     data = data_of(made, made.data, tokenizer)
-    judges = [Judge(dataclasses.replace(made, batch=size), model, data, tokenizer)
+    judges = [Judge(dataclasses.replace(made, batch=size), model, data, tokenizer, choose=choose)
               for size in (5, 1)]
     for judge in judges:
         judge(params)

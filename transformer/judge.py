@@ -8,13 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import numpy as np
 
+from transformer.answers import answers
 from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import Model, unstack
-from transformer.objectives.objective import special
-from transformer.spec import nearest
+from transformer.spec import Spec, nearest
 from transformer.tasks.metric import bits_per_byte, perplexity
 from transformer.training.experiment import Experiment
 from transformer.training.step import evaluate_step
@@ -25,16 +24,17 @@ class Judge:
     """Judges parameters on one data set. Compiled once, called as often as wanted.
 
     generated: whether tasks that are answered by generated text are answered; it takes long.
+    choose: how, see `generation.generate`; greedily if None.
 
     Raises:
       UserError: the model's head is not what the task reads, or rows and records do not match.
     """
 
     def __init__(self, experiment: Experiment, model: Model, data: Data, tokenizer,
-                 generated: bool = True):
+                 generated: bool = True, choose: Spec | None = None):
         self.experiment, self.model, self.data = experiment, model, data
         self.tokenizer, self.run = tokenizer, experiment.run or Run()
-        self.task, self.generated = experiment.task, generated
+        self.task, self.generated, self.choose = experiment.task, generated, choose
         self._require_fit()
         self.stream = data.stream(experiment)
         self.rows = experiment.batch // experiment.accumulate  # what training fits into memory
@@ -62,7 +62,8 @@ class Judge:
                 sums[name] = (old[0] + float(term.sum), old[1] + float(term.weight),
                               float(term.coefficient))
             if self._generates():
-                outputs = {"generated": self._answers(decoding, batch)}
+                outputs = {"generated": answers(self.experiment, self.model, decoding, batch,
+                                                self.tokenizer, self.choose)}
             if outputs:
                 self.predictions += self.task.predict(outputs, batch, self.tokenizer)
         return self._metrics(sums)
@@ -126,37 +127,6 @@ class Judge:
         """Of the text that is judged, as `Corpus.words` counts them."""
         return self.data.corpus.words()
 
-    def _answers(self, params, batch) -> np.ndarray:
-        """Greedy continuations of the prompts of a batch: ids [B, t]."""
-        from transformer.generation.generate import Greedy, generate
-
-        sources = "source_tokens" in batch
-        prompt = _prompt(batch, self.experiment.objective, self.tokenizer)
-        eos, room = special(self.tokenizer, "eos"), self.experiment.rows.length
-        lengths, spare = (prompt["segments"] > 0).sum(1), None
-        if not sources and (limit := self.model.spec.embedding.position.limit()) is not None:
-            spare = limit - room
-        ids = np.full((len(lengths), room), eos, np.int32)
-        for rows in _alike(lengths, spare):
-            tokens = room if sources else room - int(lengths[rows].min())
-            answer = generate(self.model, params, {n: a[rows] for n, a in prompt.items()},
-                              tokens=max(tokens, 1), choose=Greedy(), stop=eos,
-                              vocab=self.tokenizer.size, run=self.run)
-            ids[rows, :max(tokens, 1)] = answer["tokens"]
-        if not sources:  # an answer has the room that its row had in training, and no more
-            ids[np.arange(room) >= (room - lengths)[:, None]] = eos
-        return ids
-
-
-def _alike(lengths: np.ndarray, spare: int | None):
-    """Indices of rows whose lengths differ by at most `spare`, group by group; None: all rows."""
-    order = np.argsort(lengths, kind="stable")
-    while len(order):
-        near = len(order) if spare is None else int(
-            (lengths[order] <= lengths[order[0]] + spare).sum())
-        yield order[:near]
-        order = order[near:]
-
 
 def judge_step(model, run, objective, head, params, batch, key):
     """The terms of one batch, and the output of the head that the task reads."""
@@ -168,16 +138,3 @@ def judge_step(model, run, objective, head, params, batch, key):
 
     terms = evaluate_step(params, batch, key, apply=apply, objective=objective)
     return terms, {head: seen[head].astype("float32")} if head else {}
-
-
-def _prompt(batch, objective, tokenizer) -> dict:
-    """What generation starts from: the source and the first token, or the row up to the answer."""
-    if "source_tokens" in batch:
-        rows = len(batch["source_tokens"])
-        first = np.full((rows, 1), objective.first(tokenizer), np.int32)
-        return {"tokens": first, "segments": np.ones_like(first),
-                **{name: batch[name] for name in ("source_tokens", "source_segments")}}
-    # the first position that is weighed predicts the first token of the answer
-    weighed = batch["weights"] > 0
-    kept = (np.cumsum(weighed, 1) - weighed == 0) & (batch["segments"] > 0)
-    return {"tokens": np.where(kept, batch["tokens"], 0), "segments": kept.astype(np.int32)}

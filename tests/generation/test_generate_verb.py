@@ -79,8 +79,39 @@ def test_samples_do_not_depend_on_their_company(checkpoint, capsys, tmp_path, mo
     together = run(capsys, *how)[1]
     texts = together.split("[prompt ")[1:]
     assert len(set(texts)) == 9 and texts[5].startswith("2, sample 3]\nAnother one")
-    monkeypatch.setattr("transformer.verbs.generate.ROWS", 4)  # the last batch is not full
+    monkeypatch.setattr("transformer.verbs.generate_text.ROWS", 4)  # the last batch is not full
     assert run(capsys, *how)[1] == together
+
+
+def test_beam_search_gives_its_best_answers_with_their_scores(checkpoint, capsys, tmp_path):
+    checkpoint(decoder)
+    out = tmp_path / "out.json"
+    how = ("--prompt=Once", "--prompt=Hello", "--tokens=6", f"--json={out}")
+    _, printed = run(capsys, *how, "--beams=3", "--samples=2", "--length-penalty-kind=wu")
+    assert "[prompt 1, answer 1]\nOnce" in printed and "[prompt 2, answer 2]\nHello" in printed
+    told = json.loads(out.read_text(encoding="utf-8"))
+    assert told["choose"]["penalty"] == {"kind": "WuPenalty", "alpha": 0.6}
+    for first, second in zip(told["samples"][::2], told["samples"][1::2], strict=True):
+        assert first["score"] >= second["score"] and first["tokens"] != second["tokens"]
+        want = first["log_probability"] / ((5 + len(first["tokens"])) / 6) ** 0.6
+        assert first["score"] == pytest.approx(want, rel=1e-5)
+    best = [sample["log_probability"] for sample in told["samples"][::2]]
+    run(capsys, *how)
+    greedy = json.loads(out.read_text(encoding="utf-8"))["samples"]
+    assert all(b >= g["log_probability"] - 1e-5 for b, g in zip(best, greedy, strict=True))
+
+
+def test_constraints_reach_the_answers(checkpoint, capsys, tmp_path):
+    checkpoint(decoder)
+    out = tmp_path / "out.json"
+    rules = ("--no-repeat=1", "--forced-bos=70", "--min-tokens=20", "--repetition-penalty=1.5")
+    run(capsys, "--prompt=Hello", "--tokens=20", *rules, f"--json={out}")
+    told = json.loads(out.read_text(encoding="utf-8"))
+    (sample,) = told["samples"]
+    assert sample["tokens"][0] == 70 and len(sample["tokens"]) == 20
+    assert len(set(sample["tokens"]) | set(b"Hello")) > 20  # as far as bytes are ids
+    assert [rule["kind"] for rule in told["constraints"]] == [
+        "Repetition", "NoRepeat", "MinTokens", "ForcedFirst"]
 
 
 def test_an_encoder_decoder_answers_line_by_line(checkpoint, capsys, tmp_path):
@@ -142,6 +173,16 @@ def test_new_tokens_fill_the_context_by_default(checkpoint, capsys, tmp_path):
     (["--prompt=ab", "--seed=99999999999999999999"], "--seed"),
     (["--prompt=ab", "--samples=2", "--stream"], "--stream"),
     (["--prompts=missing.txt"], "missing.txt"),
+    (["--prompt=ab", "--beams=2", "--stream"], "--stream .* --beams"),
+    (["--prompt=ab", "--beams=2", "--top-k=3"], "--beams searches and --top-k draws"),
+    (["--prompt=ab", "--beams=2", "--samples=3"], "3 answers are asked of 2 beams"),
+    (["--prompt=ab", "--beams=0"], "Beam.width is 0"),
+    (["--prompt=ab", "--length-penalty=2"], "--length-penalty is about beam search"),
+    (["--prompt=ab", "--temperature=0", "--samples=2"], "greedy gives one answer"),
+    (["--prompt=ab", "--forced-bos=9999"], "forced bos: there is no token 9999"),
+    (["--prompt=ab", "--repetition-penalty=0"], "repetition penalty is 0.0"),
+    (["--prompt=ab", "--outputs=x.npz"], "--inputs and --outputs belong together"),
+    (["--inputs=missing.npz", "--outputs=x.npz"], "missing.npz: there is no such file"),
 ])
 def test_mistakes_are_named(checkpoint, arguments, message):
     checkpoint(decoder)

@@ -6,8 +6,10 @@ import random
 import pytest
 import sacrebleu
 
+from transformer.error import UserError
 from transformer.tasks.bleu import bleu, words_13a
 from transformer.tasks.rouge import common_subsequence, rouge
+from transformer.tasks.translation import Translation
 
 
 @pytest.mark.parametrize("text, words", [
@@ -91,3 +93,23 @@ def test_bleu_agrees_with_sacrebleu():
                  for sentence in sentences]
         theirs = sacrebleu.corpus_bleu(guess, [list(side) for side in zip(*right)], force=True)
         assert bleu(guess, right) == pytest.approx(theirs.score, abs=1e-9)
+
+
+def test_translation_is_also_judged_by_the_length_of_the_source():
+    """Words are those that BLEU counts: the full stop is one."""
+    records = [{"source": source, "target": target} for source, target in (
+        ("a b.", "the cat sat on the mat"), ("a b c", "one two three four"),
+        ("a b c d e f", "the dog ran to the house"), ("a b c d", "five six seven eight"))]
+    guess = ["the cat sat on the rug", "one two three four", "the dog ran to a house",
+             "five six seven eight"]
+    told = Translation(by_length=(3, 4)).score(guess, records)
+    right = [[record["target"]] for record in records]
+    some = lambda *kept: pytest.approx(bleu([guess[n] for n in kept], [right[n] for n in kept]))
+    assert told == {"bleu": some(0, 1, 2, 3), "exact": 0.5, "bleu_1_3": some(0, 1),
+                    "sentences_1_3": 2, "bleu_4_4": some(3), "sentences_4_4": 1,
+                    "bleu_5_up": some(2), "sentences_5_up": 1}
+    assert told["bleu_1_3"] < told["bleu_4_4"] == pytest.approx(100)
+    assert "bleu_7_9" not in Translation(by_length=(6, 9)).score(guess, records)
+    for wrong in ((4, 3), (0, 3), (3, 3)):
+        with pytest.raises(UserError, match="by_length is .* ascending"):
+            Translation(by_length=wrong)

@@ -43,16 +43,22 @@ def add_constraints(add) -> None:
 
 
 def asked(options) -> dict:
-    """What was given on the command line. UserError: options of a search that nobody asked for."""
+    """{option: value} of what was given. UserError: a search and a draw at once."""
     given = {name: value for name, value in vars(options).items() if value is not None}
-    idle = [name for name in SEARCHING if name in given]
-    if idle and "beams" not in given:
-        raise UserError(f"--{idle[0].replace('_', '-')} is about beam search; add --beams=4, or "
-                        "leave it out")
+    if "eos" in given:
+        given["eos"] = (given["eos"],)
     if given.get("beams", 1) != 1 and (drawn := [name for name in DRAWING if name in given]):
         raise UserError(f"--beams searches and --{drawn[0].replace('_', '-')} draws; give one of "
                         "them")
     return given
+
+
+def require_search(given: dict, joined: dict) -> None:
+    """UserError: options of a search were given, but nobody asks for one."""
+    idle = [name for name in SEARCHING if name in given]
+    if idle and "beams" not in joined:
+        raise UserError(f"--{idle[0].replace('_', '-')} is about beam search; add --beams=4, or "
+                        "leave it out")
 
 
 def choice(given: dict) -> Spec:
@@ -68,7 +74,7 @@ def choice(given: dict) -> Spec:
     if answers < 1:
         raise UserError(f"--samples is {answers}; ask for at least 1")
     if given.get("beams", 1) != 1:
-        penalty = {"power": PowerPenalty, "wu": WuPenalty}[given.get("length_penalty_kind", "power")]
+        penalty = WuPenalty if given.get("length_penalty_kind") == "wu" else PowerPenalty
         alpha = {"alpha": given["length_penalty"]} if "length_penalty" in given else {}
         return Beam(width=given["beams"], answers=answers, penalty=penalty(**alpha),
                     until=given.get("until", "likely"))

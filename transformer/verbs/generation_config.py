@@ -1,4 +1,4 @@
-"""`generation_config.json`, which an imported checkpoint keeps: what holds where nothing is said."""
+"""`generation_config.json`, which an imported checkpoint keeps: what holds by default."""
 
 from __future__ import annotations
 
@@ -54,13 +54,14 @@ def defaults(step: Path) -> dict:
     given |= {ours: _ids(config[name]) for name, ours in SEVERAL.items() if name in config}
     if config.get("early_stopping"):
         given["until"] = UNTIL[config["early_stopping"]]
-    single = tuple(ids[0] for ids in config.get("bad_words_ids", ()) if len(ids) == 1)
+    bad = config.get("bad_words_ids", ())
+    single = tuple(ids[0] for ids in bad if len(ids) == 1)
     given |= {"banned": single} if single else {}
     if config.get("do_sample"):
         given |= {name: config.get(name, usual) for name, usual in DRAWN.items()}
         given = {**given, "top_k": given["top_k"] or None}
     left = [name for name, idle in OTHER.items() if config.get(name, idle) != idle]
-    left += ["bad_words_ids of several tokens"] * (len(single) < len(config.get("bad_words_ids", ())))
+    left += ["bad_words_ids of several tokens"] * (len(single) < len(bad))
     if left:
         print(f"{path}: not applied: {', '.join(left)}", file=sys.stderr)
     return given

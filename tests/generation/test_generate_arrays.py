@@ -1,0 +1,146 @@
+"""Token ids in, token ids out: the contract with those who compare with Hugging Face."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import transformer
+from transformer.data.vocabulary import Bytes
+from transformer.error import UserError
+from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
+from transformer.generation.constraint import Banned, ForcedLast, NoRepeat, Repetition
+from transformer.generation.generate import Greedy, Sample, generate
+from transformer.nn.door import unstack
+from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.verbs import choosing
+from transformer.verbs.generate import command
+from transformer.verbs.generation_config import defaults, joined
+
+IDS = np.array([[7, 9, 11, 13], [5, 8, 21, 34]])
+MASK = np.array([[1, 1, 1, 1], [0, 0, 1, 1]])  # padding is on the left, over ordinary tokens
+
+
+@pytest.fixture
+def answered(monkeypatch, tmp_path, tiny):
+    """answered(family, arrays, *options, config=None) -> {output: array} of the verb."""
+    def answered(name, arrays, *options, config=None):
+        small = tiny(name)
+        experiment = SimpleNamespace(objective=SequenceToSequence(), run=None, task=None)
+        loaded = SimpleNamespace(model=small.model, tokenizer=Bytes().train([]), path=tmp_path,
+                                 decoding_params=unstack(small.params), experiment=experiment)
+        monkeypatch.setattr(transformer, "load", lambda path: loaded, raising=False)
+        np.savez(tmp_path / "in.npz", **arrays)
+        (tmp_path / "generation_config.json").write_text(json.dumps(config or {}))
+        command(["anywhere", f"--inputs={tmp_path / 'in.npz'}", "--outputs",
+                 str(tmp_path / "out.npz"), *options])
+        with np.load(tmp_path / "out.npz") as made:
+            return dict(made)
+    return answered
+
+
+def test_sequences_begin_with_the_prompt_and_end_with_padding(answered, tiny):
+    small = tiny("gpt2")
+    batch = {"tokens": IDS, "segments": MASK}
+    free = generate(small.model, unstack(small.params), batch, tokens=6)["tokens"]
+    eos = int(free[0, 2])  # the first row stops after three tokens, at the latest
+    made = answered("gpt2", {"input_ids": IDS, "attention_mask": MASK}, "--max-new-tokens=6",
+                    f"--eos-token-id={eos}", "--pad-token-id=3", "--beams=1")
+    assert made["sequences"].dtype == np.int64 and made["scores"].dtype == np.float32
+    np.testing.assert_array_equal(made["sequences"][:, :4], IDS)
+    stop = free[0].tolist().index(eos) + 1
+    want = free[0, :stop].tolist() + [3] * (made["sequences"].shape[1] - 4 - stop)
+    assert made["sequences"][0, 4:].tolist() == want and (made["scores"] < 0).all()
+
+
+def test_beams_are_ranked_by_their_scores(answered, tiny):
+    small = tiny("gpt2")
+    made = answered("gpt2", {"input_ids": IDS, "attention_mask": MASK}, "--max-new-tokens=5",
+                    "--num-return-sequences=2", "--length-penalty=2",
+                    config={"num_beams": 3, "eos_token_id": [1, 2], "pad_token_id": 0})
+    want = generate(small.model, unstack(small.params), {"tokens": IDS, "segments": MASK},
+                    tokens=5, stop=(1, 2),
+                    choose=Beam(width=3, answers=2, penalty=PowerPenalty(alpha=2.0)))
+    np.testing.assert_array_equal(made["sequences"][:, :4], np.repeat(IDS, 2, 0))
+    np.testing.assert_array_equal(made["sequences"][:, 4:],
+                                  want["tokens"][:, :want["lengths"].max()])
+    np.testing.assert_allclose(made["scores"], want["score"], rtol=1e-6)
+
+
+def test_an_encoder_decoder_begins_with_its_start_token(answered):
+    how = ("vaswani", {"input_ids": IDS, "attention_mask": MASK}, "--max-new-tokens=3")
+    config = {"decoder_start_token_id": 17, "forced_bos_token_id": 6, "max_length": 3}
+    made = answered(*how, config=config)["sequences"]
+    assert made[:, :2].tolist() == [[17, 6]] * 2 and made.shape == (2, 4)
+    assert answered(*how, "--decoder-start-token-id=18", config=config)["sequences"][0, 0] == 18
+    assert answered(*how[:2], config=config)["sequences"].shape == (2, 3)  # max_length, all told
+    begun = {**how[1], "decoder_input_ids": np.array([[40, 41], [50, 51]])}
+    made = answered("vaswani", begun, "--max-new-tokens=2", config=config)["sequences"]
+    assert made[:, :3].tolist() == [[17, 40, 41], [17, 50, 51]]
+    assert made[0, 3] != 6  # nothing is forced behind a longer prompt
+
+
+@pytest.mark.parametrize(("arrays", "message"), [
+    ({"input_ids": IDS + 5000}, "input_ids holds 50.., which lies outside the vocabulary"),
+    ({"input_ids": -IDS}, "outside the vocabulary"),
+    ({"input_ids": IDS, "attention_mask": MASK[:, :3]}, "attention_mask must be 0 or 1 for each"),
+    ({"input_ids": IDS, "attention_mask": MASK * 2}, "attention_mask must be 0 or 1"),
+    ({"input_ids": IDS[0]}, r"input_ids is int64 \[4\], but .* \[batch, length\]"),
+    ({"input_ids": IDS * 1.0}, "input_ids is float64"),
+    ({"inputs_ids": IDS}, "no input 'inputs_ids'; did you mean input_ids"),
+    ({"attention_mask": MASK}, "there is no input_ids"),
+    ({"input_ids": IDS, "decoder_input_ids": IDS}, "one stack and does not read decoder_input_ids"),
+])
+def test_arrays_that_are_wrong_are_refused(answered, arrays, message):
+    with pytest.raises(UserError, match=message):
+        answered("gpt2", arrays)
+
+
+def test_a_file_that_holds_no_arrays_is_refused(answered, tmp_path):
+    path = tmp_path / "text.npz"
+    path.write_text("no arrays")
+    with pytest.raises(UserError, match="is no .npz file"):
+        answered("gpt2", {"input_ids": IDS}, f"--inputs={path}")
+
+
+def test_what_generation_config_says(tmp_path, capsys):
+    """As the released BART for summaries has it, and a little more."""
+    config = {"num_beams": 4, "length_penalty": 2.0, "early_stopping": True, "min_length": 56,
+              "max_length": 142, "no_repeat_ngram_size": 3, "forced_bos_token_id": 0,
+              "forced_eos_token_id": 2, "eos_token_id": 2, "pad_token_id": 1,
+              "decoder_start_token_id": 2, "bad_words_ids": [[8], [5, 6]], "typical_p": 0.9,
+              "repetition_penalty": 1.2, "num_return_sequences": 1, "temperature": 0.5,
+              "top_p": None}
+    (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    found = defaults(tmp_path)
+    assert choosing.choice(found) == Beam(width=4, penalty=PowerPenalty(alpha=2.0), until="full")
+    rules = choosing.constraints(found, 50)
+    assert rules[:3] == (Repetition(penalty=1.2), NoRepeat(size=3), Banned(tokens=(8,)))
+    assert rules[-1] == ForcedLast(tokens=(2,)) and found["eos"] == (2,) and found["start"] == 2
+    told = capsys.readouterr().err
+    assert "not applied: typical_p, bad_words_ids of several tokens" in told
+    given = joined({"beams": 2, "length_penalty_kind": "wu", "length_penalty": 0.6}, found)
+    assert choosing.choice(given) == Beam(width=2, penalty=WuPenalty(alpha=0.6), until="full")
+    assert choosing.choice(joined({"top_k": 5}, found)) == Sample(top_k=5)
+    assert defaults(tmp_path / "nowhere") == {}
+
+
+@pytest.mark.parametrize(("config", "given", "want"), [
+    ({"do_sample": True, "temperature": 0.6, "top_p": 0.9}, {},
+     Sample(temperature=0.6, top_k=50, top_p=0.9)),
+    ({"do_sample": True, "top_k": 0, "num_return_sequences": 2}, {}, Sample(answers=2)),
+    ({"do_sample": True, "temperature": 0.6}, {"beams": 1}, Greedy()),
+    ({"temperature": 0.6, "top_k": 9}, {}, Greedy()),
+    ({"num_beams": 3, "early_stopping": "never"}, {}, Beam(width=3, until="sure")),
+])
+def test_draws_and_searches_replace_each_other(tmp_path, config, given, want):
+    (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    assert choosing.choice(joined(given, defaults(tmp_path))) == want
+
+
+def test_a_config_that_is_no_object_is_refused(tmp_path):
+    for text, message in (("[1]", "one object, but holds list"), ("{", "generation_config.json: ")):
+        (tmp_path / "generation_config.json").write_text(text)
+        with pytest.raises(UserError, match=message):
+            defaults(tmp_path)
