@@ -71,8 +71,11 @@ def distinct(spec, rows=ROWS, length=LENGTH, source=SOURCE, seed=0):
     """A batch with every key that changes a shape, all rows whole, no token twice."""
     import jax.numpy as jnp
 
+    from transformer.nn.door import Model
+
     draw = np.random.default_rng(seed)
-    sides = {"": length, **({"source_": source} if hasattr(spec, "encoder") else {})}
+    pair = "source_tokens" in Model(spec).example()
+    sides = {"": length, **({"source_": source} if pair else {})}
     ids = draw.permutation(np.arange(5, spec.embedding.vocab))
     batch = {"index": np.arange(rows)}
     for prefix, size in sides.items():

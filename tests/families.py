@@ -12,7 +12,7 @@ import pkgutil
 import pytest
 
 import transformer.zoo
-from transformer.nn.model import Decoder, EncoderDecoder
+from transformer.nn.model import Decoder, SourceToTarget
 
 ALL = tuple(module.name for module in pkgutil.iter_modules(transformer.zoo.__path__))
 # Reaches so short that rows of a dozen tokens meet their ends.
@@ -28,7 +28,7 @@ def value(name: str, size: str = ""):
 
 
 DECODERS = tuple(name for name in ALL if type(value(name)) is Decoder)
-TRANSLATORS = tuple(name for name in ALL if isinstance(value(name), EncoderDecoder))
+TRANSLATORS = tuple(name for name in ALL if isinstance(value(name), SourceToTarget))
 ENCODERS = tuple(name for name in ALL if name not in DECODERS + TRANSLATORS)
 
 

@@ -20,7 +20,7 @@ from transformer.error import UserError
 from transformer.loaded import stage as last_stage
 from transformer.nn.context import Run
 from transformer.nn.door import Model
-from transformer.nn.model import Encoder, EncoderDecoder, Pair
+from transformer.nn.model import Encoder, Pair, SourceToTarget
 from transformer.objectives.objective import Objective
 from transformer.tasks.task import Task
 from transformer.training import paths
@@ -89,8 +89,9 @@ def _texts(experiment: Experiment):
 def require_vocabulary(model: Model, tokenizer, objective: Objective) -> None:
     """UserError unless the model has a row for every id: jax clamps ids out of range silently."""
     ids = objective.ids(tokenizer)
-    own = [head.vocab for _, head in model.spec.heads if hasattr(head, "vocab")]
-    vocab = min([model.spec.embedding.vocab, *own])
+    own = [head for _, head in model.spec.heads if hasattr(head, "vocab")]
+    tables = [model.spec.embedding, getattr(model.spec, "source_embedding", None)]
+    vocab = min(spec.vocab for spec in [*tables, *own] if spec)
     if vocab < ids:
         holder = "tokenizer has" if ids == tokenizer.size else "objective's sentinels need"
         raise UserError(f"the {holder} {ids:,} ids, but the model's vocabulary is "
@@ -104,7 +105,7 @@ def require_same_tokenizer(base: Path, tokenizer) -> None:
                         "belong to other pieces; leave `tokenizer` out to take it over")
 
 
-KINDS = {"model": (Encoder, EncoderDecoder, Pair), "data": (Source,), "objective": (Objective,),
+KINDS = {"model": (Encoder, SourceToTarget, Pair), "data": (Source,), "objective": (Objective,),
          "rows": (RowsSpec,), "task": (Task,), "validation": (Source, Holdout), "test": (Source,),
          "tokenizer": (TokenizerSpec, str), "run": (Run,)}
 

@@ -61,7 +61,7 @@ def test_cached_decode_equals_the_full_pass(tiny, name):
         np.testing.assert_allclose(decoded(tiny(name), side=side), wanted, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", cells(TRANSLATORS, ("bart", "t5", "vaswani")))
+@pytest.mark.parametrize("name", cells(TRANSLATORS, ("bart", "rnn", "t5", "vaswani")))
 def test_cached_decode_reads_a_padded_source(tiny, name):
     small = tiny(name)
     source = np.arange(7) < np.array([7, 5, 3, 1])[:, None]

@@ -11,11 +11,12 @@ from families import ALL, cells
 
 from transformer.nn.head import Classes, TokenClasses
 from transformer.nn.model import EncoderDecoder, Pair
+from transformer.nn.recurrent import RecurrentEncoderDecoder
 from transformer.ops import attention, dropout as ops
 from transformer.spec import from_json, to_json
 
 KEY = jax.random.key(5)
-PARTS = cells(ALL, ("gpt1", "bert", "albert", "electra", "t5"))
+PARTS = cells(ALL, ("gpt1", "bert", "albert", "electra", "rnn", "t5"))
 
 
 def at_rate(spec, rate: float):
@@ -92,6 +93,8 @@ def sites(spec) -> int:
     of each layer (probabilities or hidden width, and output), one before each classifier."""
     if isinstance(spec, Pair):
         return sites(spec.generator) + sites(spec.discriminator)
+    if isinstance(spec, RecurrentEncoderDecoder):
+        return 2 + 2 * spec.depth  # each layer of both sides has one
     stacks = [spec.encoder, spec.decoder] if isinstance(spec, EncoderDecoder) else [spec.stack]
     layers = sum(s.repeats * len(b.sublayers) for stack in stacks for s in stack.segments
                  for b in s.pattern)

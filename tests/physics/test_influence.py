@@ -11,7 +11,7 @@ from families import ALL, DECODERS, ENCODERS, TRANSLATORS, cells
 from transformer.nn.stack import Segment, Stack
 from transformer.ops.reach import Causal, Window
 
-PAST = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "gpt3", "llama", "palm", "t5"))
+PAST = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "gpt3", "llama", "palm", "rnn", "t5"))
 PACKING = cells(ALL, ("gpt1", "gpt2", "gpt3", "llama", "palm", "bert", "modernbert", "t5"))
 
 

@@ -23,6 +23,9 @@ PUBLISHED = {
     "bert": {"base": 110_106_428, "large": 336_226_108},  # 110M 340M
     "llama": {"7b": 6_738_415_616, "13b": 13_015_864_320, "33b": 32_528_943_616,
               "65b": 65_285_660_672},  # 6.7B 13.0B 32.5B 65.2B
+    # Sutskever says 384M. The others are sums over the sizes of the matrices in their appendices,
+    # with a bias for each gate.
+    "rnn": {"sutskever2014": 384_032_000, "cho2014": 17_258_000, "bahdanau2015": 80_412_000},
     "vaswani": {"base": 63_045_632, "big": 214_171_648},  # 65M 213M, vocabulary unpublished
     "gpt3": {"125m": 125_226_240, "350m": 355_871_744, "760m": 760_300_032,
              "1.3b": 1_315_723_264, "2.7b": 2_651_553_280, "6.7b": 6_658_404_352,

@@ -27,7 +27,7 @@ def deeper(spec, repeats: int):
             return [change(v) for v in tree]
         if not isinstance(tree, dict):
             return tree
-        return {k: repeats if k == "repeats" else change(v) for k, v in tree.items()}
+        return {k: repeats if k in ("repeats", "depth") else change(v) for k, v in tree.items()}
 
     return from_json(change(to_json(spec)))
 

@@ -7,10 +7,12 @@ import re
 
 import jax
 
+from transformer.nn.alignment import Additive
 from transformer.nn.attention import Attention, CrossAttention
 from transformer.nn.door import Model
 from transformer.nn.head import Masked, Tied
 from transformer.nn.model import EncoderDecoder, Pair
+from transformer.nn.recurrent import RecurrentEncoderDecoder
 from transformer.ops.reach import Both, Causal, Reach
 
 # Parameters that no activation is multiplied with: looked up, added, or scaling element by element.
@@ -42,9 +44,10 @@ def _weights(spec, shapes, length, source, slots) -> float:
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         if not _CHEAP.search(name):
             seen = length
-            if name.startswith(("encoder/", "source_")) or re.search("cross/(key|value)$", name):
+            if name.startswith(("encoder/", "source_")) or re.search(
+                    "(cross/(key|value)|align/key)$", name):
                 seen = source
-            elif name.startswith("pooler/"):
+            elif name.startswith(("pooler/", "decoder/start/")):
                 seen = 1
             for head, kind in spec.heads:
                 if name.startswith(f"heads_{head}/"):
@@ -64,6 +67,8 @@ def _times(spec, name: str) -> int:
 
 
 def _attention(spec, length, source) -> float:
+    if isinstance(spec, RecurrentEncoderDecoder):
+        return _looks(spec, length, source)
     if isinstance(spec, EncoderDecoder):
         stacks = [(spec.encoder, source), (spec.decoder, length)]
     else:
@@ -75,6 +80,14 @@ def _attention(spec, length, source) -> float:
                 for _, layer in block.sublayers:
                     total += segment.repeats * _scores(layer, spec.embedding.width, tokens, source)
     return total
+
+
+def _looks(spec, length, source) -> float:
+    """Additive attention: the scores' last product, and probabilities times annotations."""
+    if not isinstance(spec.attention, Additive):
+        return 0.0
+    memory = spec.cell.width * (2 if spec.reading == "both" else 1)
+    return 2.0 * length * source * (spec.attention.width + memory)
 
 
 def _scores(layer, width, tokens, source) -> float:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from transformer.nn.context import Run
-from transformer.nn.model import EncoderDecoder
+from transformer.nn.model import SourceToTarget
 from transformer.spec import Spec
 
 
@@ -41,7 +41,7 @@ class Model:
     def example(self) -> dict:
         """The smallest batch that reaches every parameter."""
         tokens = jnp.zeros((1, 1), jnp.int32)
-        if isinstance(self.spec, EncoderDecoder):
+        if isinstance(self.spec, SourceToTarget):
             return {"tokens": tokens, "source_tokens": tokens}
         return {"tokens": tokens}
 

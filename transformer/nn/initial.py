@@ -54,3 +54,38 @@ class Glorot(Spec):
             return jax.random.uniform(key, shape, dtype, -bound, bound)
 
         return init
+
+
+class Uniform(Spec):
+    """Between -bound and bound, whatever the shape (Sutskever 2014 §3.4)."""
+
+    bound: float
+
+    def __call__(self, ins: int):
+        def init(key, shape, dtype=jnp.float32):
+            return jax.random.uniform(key, shape, dtype, -self.bound, self.bound)
+
+        return init
+
+
+class Orthogonal(Spec):
+    """A random rotation, one for each gate of a recurrent weight [D, Z, D] (Bahdanau 2015 App. B).
+
+    Where the sides differ, the shorter one is orthonormal.
+    """
+
+    def __call__(self, ins: int):
+        def init(key, shape, dtype=jnp.float32):
+            rows, *gates, columns = shape
+            one = lambda k: jax.nn.initializers.orthogonal()(k, (rows, columns), dtype)
+            made = jax.vmap(one)(jax.random.split(key, math.prod(gates)))
+            return jnp.moveaxis(made, 0, 1).reshape(shape)
+
+        return init
+
+
+class Zeros(Spec):
+    """All zero."""
+
+    def __call__(self, ins: int):
+        return jax.nn.initializers.zeros

@@ -39,18 +39,23 @@ class Decoder(Encoder):
         return DecoderModule(self)
 
 
-class EncoderDecoder(Spec):
-    """A source in, a target out (Vaswani 2017). One token table serves both sides and the head.
+class SourceToTarget(Spec):
+    """Base of what reads a source and writes a target. embedding: of the target's tokens."""
+
+    embedding: Embedding
+    heads: tuple = ()
+
+
+class EncoderDecoder(SourceToTarget):
+    """Two stacks (Vaswani 2017). One token table serves both sides and the head.
 
     source_embedding: the encoder's own positions, types and norm over that table (BART); None where
     both sides share all of the embedding.
     """
 
-    embedding: Embedding
     encoder: Stack
     decoder: Stack
     source_embedding: Embedding | None = None
-    heads: tuple = ()
 
     def build(self):
         return EncoderDecoderModule(self)

@@ -11,6 +11,7 @@ from flax import linen as nn
 from transformer.error import UserError
 from transformer.nn.attention import Attention
 from transformer.nn.bias import RelativeBias
+from transformer.nn.context import Run
 from transformer.nn.norm import NoNorm
 from transformer.spec import Count, Rate, Spec
 
@@ -78,6 +79,14 @@ def is_product(primitive, *_, **__) -> bool:
     return primitive.name in ("dot_general", "custom_vjp_call")
 
 
+def rematerialised(body, run: Run):
+    """The body of a loop, whose backward pass computes again what `run` does not want kept."""
+    saved = {"none": None, "full": jax.checkpoint_policies.nothing_saveable,
+             "dots": is_product}[run.remat]
+    # prevent_cse is for code outside loops; inside a scan it only costs speed
+    return jax.checkpoint(body, prevent_cse=False, policy=saved) if saved else body
+
+
 class Period(nn.Module):
     """One period of a pattern. Detached from its stack: it never knows about depth."""
 
@@ -141,11 +150,7 @@ class StackModule(nn.Module):
             return period.apply({"params": {**shared, **params}}, x_BTD, ctx.fold(l), entry)
 
         if entries is None:
-            # prevent_cse is for code outside loops; inside a scan it only costs speed
-            saved = {"none": None, "full": jax.checkpoint_policies.nothing_saveable,
-                     "dots": is_product}[ctx.run.remat]
-            body = jax.checkpoint(layer, prevent_cse=False, policy=saved) if saved else layer
-            steps = jnp.arange(segment.repeats)
+            body, steps = rematerialised(layer, ctx.run), jnp.arange(segment.repeats)
             x_BTD, _ = jax.lax.scan(body, x_BTD, (stacked, steps), unroll=ctx.run.unroll)
             return x_BTD, []
         left = []

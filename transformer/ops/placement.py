@@ -30,6 +30,12 @@ LETTERS = (
     (r"norm/(scale|shift)", "."), (r"pooler/dense", "D."), (r"pooler/dense_bias", "."),
     (r"heads_\w+/(transform|classes)", "D."), (r"heads_\w+/(transform|classes)_bias", "."),
     (r"heads_\w+/vocab_bias", "V"), (r"heads_\w+/unembedding", "DV"),
+    # recurrent layers: D is what comes in, F the state, the dot between them the gates
+    (r"layer_\d+\w*/(input|recurrent|context)", "D.F"), (r"layer_\d+\w*/bias", ".F"),
+    (r"align/(query|key)", "DF"), (r"align/score", "F"),
+    (r"start/(shown|cell)_\d+", "DF"), (r"start/(shown|cell)_\d+_bias", "F"),
+    (r"readout/(state|token|context)", "DF."), (r"readout/state_bias", "F."),
+    (r"readout/factor", "FD"),
 )
 
 
