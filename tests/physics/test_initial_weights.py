@@ -5,6 +5,7 @@ import math
 import jax
 import numpy as np
 import pytest
+from families import cells
 
 TRUNCATED = 0.02 * 0.879626  # a unit normal cut at two has this deviation
 
@@ -13,8 +14,8 @@ TRUNCATED = 0.02 * 0.879626  # a unit normal cut at two has this deviation
 def begun(tiny):
     """begun(family) -> {path: initial value}."""
 
-    def begun(name):
-        params = jax.jit(tiny(name).model.init)(jax.random.key(0))
+    def begun(name, size=""):
+        params = jax.jit(tiny(name, size).model.init)(jax.random.key(0))
         leaves = jax.tree_util.tree_leaves_with_path(params)
         return {jax.tree_util.keystr(p, simple=True, separator="/"): np.asarray(v)
                 for p, v in leaves}
@@ -29,17 +30,17 @@ def spread(values, std):
     assert abs(values.std() / std - 1) < error / math.sqrt(2)
 
 
-def weights(params):
-    """The leaves that are drawn, after a check of those that are not."""
+def weights(params, first=1):
+    """The leaves that are drawn, after a check of those that are not; first: scale of the norms."""
     drawn = {}
     for path, value in params.items():
         if path.endswith(("bias", "shift")):
             assert (value == 0).all(), path
         elif path.endswith("scale"):
-            assert (value == 1).all(), path
+            assert (value == first).all(), path
         else:
             drawn[path] = value
-        if "segment_" in path and path in drawn:
+        if "segment_" in path and path in drawn and len(value) > 1:
             assert (value[0] != value[1]).mean() > 0.99, f"{path}: the layers are alike"
     assert drawn and all(value.dtype == np.float32 for value in params.values())
     return drawn
@@ -57,13 +58,56 @@ def test_gpt2_scales_what_enters_the_residual_stream(begun):
                else 0.02 / math.sqrt(2 * 2) if into else 0.02)
 
 
-def test_llama(begun):
-    for value in weights(begun("llama")).values():
+@pytest.mark.full
+def test_gpt3_scales_by_the_depth_of_both_blocks(begun):
+    for path, value in weights(begun("gpt3")).items():
+        into = path.endswith(("attention/out", "feedforward/down"))
+        spread(value, 0.01 if path == "embedding/positions"
+               else 0.02 / math.sqrt(2 * 2) if into else 0.02)
+
+
+@pytest.mark.parametrize("name", cells(
+    ("llama", "distilbert", "roberta", "bart", "marian", "neox", "qwen3"), ("llama",)))
+def test_one_deviation_for_all(begun, name):
+    for value in weights(begun(name)).values():
         spread(value, 0.02)
 
 
-def test_bert_is_truncated_and_not_rescaled(begun):
-    for path, value in weights(begun("bert")).items():
+@pytest.mark.full
+def test_gemma_counts_the_scale_of_its_norms_from_one(begun):
+    for value in weights(begun("gemma"), first=0).values():
+        spread(value, 0.02)
+
+
+def fan_in(path, value):
+    """The deviation of N(0, 1 / fan in)."""
+    shape = value.shape[1:] if "segment_" in path else value.shape
+    return math.prod(shape[:2] if path.endswith("/out") else shape[:1]) ** -0.5
+
+
+@pytest.mark.full
+def test_palm_is_fan_in_under_a_table_of_deviation_one(begun):
+    for path, value in weights(begun("palm")).items():
+        spread(value, 1.0 if path == "embedding/tokens" else fan_in(path, value))
+
+
+@pytest.mark.parametrize("size", cells(("tiny", "1.1-tiny"), ("tiny",)))
+def test_t5_keeps_the_scale_of_scores_in_its_queries(begun, size):
+    D, K = 64, 16
+    for path, value in weights(begun("t5", size)).items():
+        spread(value, 1.0 if path == "embedding/tokens"
+               else (D * K) ** -0.5 if path.endswith("query")
+               else D**-0.5 if path.endswith("bias/table") else fan_in(path, value))
+
+
+@pytest.mark.parametrize("name", cells(("bert", "albert", "electra", "modernbert"),
+                                       ("bert", "electra")))
+def test_bert_is_truncated_and_not_rescaled(begun, name):
+    for path, value in weights(begun(name)).items():
+        if name == "electra" and path.endswith("embedding/project"):
+            bound = math.sqrt(6 / sum(value.shape))  # the default of the authors' dense layers
+            assert 0.98 * bound < np.abs(value).max() <= bound
+            continue
         assert np.abs(value).max() <= 0.04, path
         if value.size > 1000:
             assert np.abs(value).max() > 0.038

@@ -1,27 +1,42 @@
 """One table says what every dimension of every parameter is; the mesh is laid over its letters."""
 
 import dataclasses
+import functools
 import re
 
 import jax
 import pytest
+from families import ALL
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from transformer.error import UserError
 from transformer.nn.door import Model
 from transformer.nn.head import Classes, TokenClasses
+from transformer.nn.model import Pair
 from transformer.ops.placement import ACTIVATIONS, LETTERS, PARAMETERS, Mesh, letters, place
 from transformer.zoo.albert import albert
+from transformer.zoo.bart import bart
 from transformer.zoo.bert import MASKED, NEXT_SENTENCE, bert
+from transformer.zoo.distilbert import distilbert
+from transformer.zoo.distilgpt2 import distilgpt2
+from transformer.zoo.electra import electra
+from transformer.zoo.gemma import gemma
 from transformer.zoo.gpt1 import gpt1
 from transformer.zoo.gpt2 import gpt2
+from transformer.zoo.gpt3 import gpt3
 from transformer.zoo.llama import llama
+from transformer.zoo.marian import marian
+from transformer.zoo.modernbert import modernbert
+from transformer.zoo.neox import neox
+from transformer.zoo.palm import palm
 from transformer.zoo.qwen3 import qwen3
+from transformer.zoo.roberta import roberta
 from transformer.zoo.t5 import t5
 from transformer.zoo.vaswani import vaswani
 
 # No two sizes are equal, so a wrong letter has a wrong size.
 SIZES = {"V": 101, "D": 48, "H": 6, "K": 8, "L": 2, "F": 192}
+HALF = {"D": 24, "H": 3, "G": 3, "F": 96}  # of a generator beside them
 LENGTH, CLASSES, BUCKETS = 30, 5, 32
 NAMED = dict(width=SIZES["D"], depth=SIZES["L"], heads=SIZES["H"], vocab=SIZES["V"])
 HEADS = (("classes", Classes(classes=CLASSES)), ("tags", TokenClasses(classes=CLASSES)))
@@ -34,9 +49,21 @@ SPECS = {
     "albert": (albert(**NAMED, rank=20, length=LENGTH, shared=("attention",)), {"R": 20}),
     "t5": (t5(**NAMED, head_dim=8, hidden=40), {"F": 40}),
     "qwen3": (qwen3(**NAMED, kv_heads=3, head_dim=8, hidden=40), {"G": 3, "F": 40}),
+    "electra": (electra(**NAMED, rank=20, length=LENGTH, generator=0.5), {"R": 20}),
+    "distilgpt2": (distilgpt2(**NAMED, length=LENGTH), {}),
+    "gpt3": (gpt3(**{**NAMED, "depth": 4}, length=LENGTH), {}),
+    "palm": (palm(**NAMED, head_dim=8), {"G": 1}),
+    "neox": (neox(**NAMED), {}),
+    "gemma": (gemma(**NAMED, kv_heads=3, head_dim=8, hidden=40), {"G": 3, "F": 40}),
+    "distilbert": (distilbert(**NAMED, length=LENGTH, pooler=True), {}),
+    "roberta": (roberta(**NAMED, length=LENGTH, offset=0), {}),
+    "modernbert": (modernbert(**{**NAMED, "depth": 7}, hidden=40, pooler=True), {"F": 40}),
+    "bart": (bart(**NAMED, hidden=40, length=LENGTH, offset=0, bias=True), {"F": 40}),
+    "marian": (marian(**NAMED, hidden=40), {"F": 40}),
 }
 
 
+@functools.cache
 def paths(spec):
     leaves = jax.tree_util.tree_leaves_with_path(Model(spec).shapes())
     return {jax.tree_util.keystr(p, simple=True, separator="/"): v.shape for p, v in leaves}
@@ -45,17 +72,30 @@ def paths(spec):
 @pytest.mark.parametrize("name", SPECS)
 def test_every_parameter_matches_one_row_with_its_sizes(name):
     spec, own = SPECS[name]
-    sizes = {**SIZES, "G": SIZES["H"], **own}
-    # a dot stands for a dimension that is never split; the tables of a rank have it for a width
-    free = {sizes["D"], sizes["K"], sizes.get("R"), LENGTH, CLASSES, 2, BUCKETS}
     for path, shape in paths(spec).items():
+        sizes = {**SIZES, "G": SIZES["H"], **own, **(HALF if path.startswith("generator") else {})}
+        sizes["L"] = repeats(spec, path)
+        # a dot stands for a dimension that is never split
+        free = {sizes["D"], sizes["K"], sizes.get("R"), LENGTH, CLASSES, 1, 2, BUCKETS}
         row = letters(path, len(shape))
         assert len(row) == len(shape), path
         assert row.startswith("L") == ("segment_" in path), path
         for letter, size in zip(row, shape):
-            table = letter == "D" and re.match("embedding/(t|positions)", path)
+            # the tables of a rank have it for a width
+            table = letter == "D" and re.search("embedding/(tokens|types|positions)$", path)
             wanted = sizes.get("R", sizes["D"]) if table else sizes.get(letter)
             assert size in free if letter == "." else size == wanted, (path, row, shape)
+
+
+def repeats(spec, path):
+    """How many layers the leaf at this path holds; None if it is in no segment."""
+    here = re.search(r"(\w+)/segment_(\d+)/", path)
+    owner = getattr(spec, path.split("/")[0]) if isinstance(spec, Pair) else spec
+    return here and getattr(owner, here[1]).segments[int(here[2])].repeats
+
+
+def test_no_family_is_without_letters():
+    assert set(SPECS) == set(ALL)
 
 
 def test_a_bias_has_the_letters_of_its_weight():
