@@ -44,6 +44,10 @@ def apply(params, batch, rng=None, part=None):
     if "masked" in batch:
         slots_BND = jnp.take_along_axis(x_BTD, batch["masked"][..., None], 1)
         heads["mlm"] = slots_BND @ params["vocabulary"]
+    if "spans" in batch:
+        spans = batch["spans"].reshape(len(x_BTD), -1, 1)
+        sides_BND = jnp.take_along_axis(x_BTD, spans, 1).reshape(*slots_BND.shape[:2], 2, WIDTH)
+        heads["boundary"] = sides_BND.sum(2) @ params["vocabulary"]
     return heads
 
 
@@ -52,14 +56,23 @@ def tokenizer():
     return Letters()
 
 
+def parameters(vocabulary):
+    shapes = {"embedding": (vocabulary, WIDTH), "vocabulary": (WIDTH, vocabulary),
+              "classes": (WIDTH, CLASSES), "score": (WIDTH, 1), "span": (WIDTH, 2)}
+    rng = np.random.default_rng(0)
+    return {name: jnp.array(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+
+
 @pytest.fixture(scope="session")
 def model():
     """(apply, params)"""
-    shapes = {"embedding": (VOCABULARY, WIDTH), "vocabulary": (WIDTH, VOCABULARY),
-              "classes": (WIDTH, CLASSES), "score": (WIDTH, 1), "span": (WIDTH, 2)}
-    rng = np.random.default_rng(0)
-    return apply, {name: jnp.array(rng.normal(size=shape), jnp.float32)
-                   for name, shape in shapes.items()}
+    return apply, parameters(VOCABULARY)
+
+
+@pytest.fixture(scope="session")
+def large_model():
+    """(apply, params) for a real tokenizer of bytes."""
+    return apply, parameters(384)
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -22,6 +22,7 @@ from transformer.objectives.replaced_token import ReplacedToken
 from transformer.objectives.sentence_order import SentenceOrder
 from transformer.objectives.sentence_pair import SentencePair
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.objectives.span_boundary import SpanBoundary
 from transformer.objectives.span_corruption import SpanCorruption
 from transformer.objectives.tag import Tag
 
@@ -32,7 +33,7 @@ OBJECTIVES = (
     NextToken(), MaskedLM(rate=0.3), MaskedLM(unit=WordSpans()), MaskedLM(unit=NGrams(), most=2),
     SequenceToSequence(smoothing=0.1), SpanCorruption(vocab=36), PrefixLM(), Denoising(),
     PrefixNextToken(), ReplacedToken(masked=MaskedLM(rate=0.3)),
-    NextSentence(), SentenceOrder(),
+    NextSentence(), SentenceOrder(), SpanBoundary(rate=0.5),
     Classify(), Classify(auxiliary=0.0), Regress(), Choose(), Tag(), Extract())
 
 

@@ -13,6 +13,7 @@ import pytest
 
 import transformer.nn
 from transformer.error import UserError
+from transformer.nn.boundary import Boundary
 from transformer.nn.context import Run
 from transformer.nn.door import Model
 from transformer.nn.head import Classes, NoPooler, Pooler, TokenClasses
@@ -42,7 +43,8 @@ from transformer.zoo.palm import palm
 from transformer.zoo.t5 import t5
 from transformer.zoo.vaswani import vaswani
 
-LABELS = (("classes", Classes(classes=3)), ("tags", TokenClasses(classes=3)))
+LABELS = (("classes", Classes(classes=3)), ("tags", TokenClasses(classes=3)),
+          ("boundary", Boundary()))
 ROTARY = "stack.segments.0.pattern.0.sublayers.attention.rotary"
 REACH = ROTARY.replace("rotary", "reach")
 VALUES = (

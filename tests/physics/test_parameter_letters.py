@@ -10,6 +10,7 @@ from families import ALL
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from transformer.error import UserError
+from transformer.nn.boundary import Boundary
 from transformer.nn.door import Model
 from transformer.nn.head import Classes, TokenClasses
 from transformer.nn.model import Pair
@@ -39,8 +40,10 @@ from transformer.zoo.vaswani import vaswani
 SIZES = {"V": 101, "D": 48, "H": 6, "K": 8, "L": 2, "F": 192}
 HALF = {"D": 24, "H": 3, "G": 3, "F": 96}  # of a generator beside them
 LENGTH, CLASSES, BUCKETS, GATES = 30, 5, 32, (3, 4)
+MIXED = 2 * SIZES["D"] + LENGTH  # two vectors of the stream and a place in the span
 NAMED = dict(width=SIZES["D"], depth=SIZES["L"], heads=SIZES["H"], vocab=SIZES["V"])
-HEADS = (("classes", Classes(classes=CLASSES)), ("tags", TokenClasses(classes=CLASSES)))
+HEADS = (("classes", Classes(classes=CLASSES)), ("tags", TokenClasses(classes=CLASSES)),
+         ("boundary", Boundary(width=LENGTH, longest=CLASSES)))
 SPECS = {
     "gpt1": (gpt1(**NAMED, length=LENGTH), {}),
     "gpt2": (gpt2(**NAMED, length=LENGTH), {}),
@@ -80,7 +83,8 @@ def test_every_parameter_matches_one_row_with_its_sizes(name):
         sizes = {**SIZES, "G": SIZES["H"], **own, **(HALF if path.startswith("generator") else {})}
         sizes["L"] = repeats(spec, path)
         # a dot stands for a dimension that is never split
-        free = {*one(sizes["D"]), sizes["K"], sizes.get("R"), LENGTH, CLASSES, 1, 2, BUCKETS, *GATES}
+        free = {*one(sizes["D"]), sizes["K"], sizes.get("R"), LENGTH, CLASSES, 1, 2, BUCKETS,
+                MIXED, *GATES}
         row = letters(path, len(shape))
         assert len(row) == len(shape), path
         assert row.startswith("L") == ("segment_" in path), path

@@ -9,6 +9,7 @@ import jax
 
 from transformer.nn.alignment import Additive
 from transformer.nn.attention import Attention, CrossAttention
+from transformer.nn.boundary import Boundary
 from transformer.nn.door import Model
 from transformer.nn.head import Masked, Tied
 from transformer.nn.model import EncoderDecoder, Pair
@@ -55,7 +56,7 @@ def _weights(spec, shapes, length, source, slots) -> float:
             total += 2 * math.prod(leaf.shape) * seen * _times(spec, name)
     table = spec.embedding.vocab * (spec.embedding.rank or spec.embedding.width)
     return total + sum(2 * table * tokens[head.reads] for _, head in spec.heads
-                       if isinstance(head, (Tied, Masked)))
+                       if isinstance(head, (Tied, Masked, Boundary)))
 
 
 def _times(spec, name: str) -> int:

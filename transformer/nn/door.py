@@ -20,8 +20,9 @@ class Model:
     A batch is a dict of int32 arrays: `tokens` [B,T] and, where they apply, `segments` [B,T]
     (0 = padding, equal numbers see each other; all valid if absent), `positions` [B,T] (counted
     from 0 if absent), `types` [B,T], `prefix` [B,T] (1 = part of its document's prefix), `masked`
-    [B,N], `pooled` [B], `index` [B] (global example number, the key of dropout), and the same with
-    `source_` for the encoder of a pair of stacks.
+    [B,N], `spans` [B,N,2] (the neighbours of each slot's span), `pooled` [B], `index` [B] (global
+    example number, the key of dropout), and the same with `source_` for the encoder of a pair of
+    stacks.
     """
 
     spec: Spec

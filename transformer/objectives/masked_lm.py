@@ -54,15 +54,22 @@ class MaskedLM(Objective):
         known = pieces(tokenizer)
         allowed = (segments > 0) & known.ordinary[original]
         row = Row(original, segments, allowed, known.starts)
-        quota = self.slots(int((segments > 0).sum()))
-        positions, groups = self.unit.pick(row, quota, rng)
+        positions, groups = self.unit.pick(row, self.slots(self.counted(row)), rng)
         tokens = original.copy()
         tokens[positions] = self._replaced(original[positions], groups, rng, tokenizer)
-        unused = (0, self.slots(len(original)) - len(positions))
+        used = {"masked": positions.astype(np.int32), "targets": original[positions],
+                "weights": np.ones(len(positions), np.float32), **self.more(row, positions)}
+        size = self.slots(len(original))
         return {**example, "tokens": tokens,
-                "masked": np.pad(positions, unused).astype(np.int32),
-                "targets": np.pad(original[positions], unused),
-                "weights": np.pad(np.ones(len(positions), np.float32), unused)}
+                **{name: _filled(array, size) for name, array in used.items()}}
+
+    def counted(self, row: Row) -> int:
+        """Of how many tokens the rate is the share."""
+        return int((row.segments > 0).sum())
+
+    def more(self, row: Row, positions: np.ndarray) -> dict[str, np.ndarray]:
+        """Further arrays with an entry for each masked position."""
+        return {}
 
     def _replaced(self, original, groups, rng, tokenizer) -> np.ndarray:
         """What stands at the masked positions; one draw decides for a whole group."""
@@ -86,3 +93,10 @@ class MaskedLM(Objective):
         nats_BN = cross_entropy(logits_BNV, targets_BN)
         return {"masked": weighted(nats_BN, weights_BN, coefficient),
                 "accuracy": weighted(hits(logits_BNV, targets_BN), weights_BN, 0.0)}
+
+
+def _filled(array: np.ndarray, size: int) -> np.ndarray:
+    """The array with zeros behind it, up to `size` entries."""
+    out = np.zeros((size, *array.shape[1:]), array.dtype)
+    out[:len(array)] = array
+    return out

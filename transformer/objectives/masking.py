@@ -116,8 +116,13 @@ class WordSpans(Spec):
                 run = _run(row, words[owner[anchor]:][:_drawn(total, rng)])
                 taken.update([p for p in run if p not in taken][:quota - len(taken)])
         positions = np.array(sorted(taken), np.int64)
-        groups = np.cumsum(_gaps(row, positions), dtype=np.int64)
-        return positions, np.concatenate([[0], groups])[:len(positions)]
+        return positions, runs(row, positions)
+
+
+def runs(row: Row, positions: np.ndarray) -> np.ndarray:
+    """int64 [k]: the number of the run that each position lies in; positions rise."""
+    numbers = np.cumsum(_gaps(row, positions), dtype=np.int64)
+    return np.concatenate([[0], numbers])[:len(positions)]
 
 
 def _drawn(total: np.ndarray, rng: np.random.Generator) -> int:

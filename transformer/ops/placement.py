@@ -29,6 +29,7 @@ LETTERS = (
     (r"feedforward/down", "FD"), (r"feedforward/down_bias", "."),
     (r"norm/(scale|shift)", "."), (r"pooler/dense", "D."), (r"pooler/dense_bias", "."),
     (r"heads_\w+/(transform|classes)", "D."), (r"heads_\w+/(transform|classes)_bias", "."),
+    (r"heads_\w+/positions", ".."), (r"heads_\w+/mix", ".D"), (r"heads_\w+/mix_bias", "."),
     (r"heads_\w+/vocab_bias", "V"), (r"heads_\w+/unembedding", "DV"),
     # recurrent layers: D is what comes in, F the state, the dot between them the gates
     (r"layer_\d+\w*/(input|recurrent|context)", "D.F"), (r"layer_\d+\w*/bias", ".F"),

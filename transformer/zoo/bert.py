@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from transformer.nn.attention import Attention
+from transformer.nn.boundary import Boundary
 from transformer.nn.embedding import Embedding
 from transformer.nn.feedforward import FeedForward
 from transformer.nn.head import Classes, Masked, NoPooler, Pooler
@@ -14,7 +15,8 @@ from transformer.nn.residual import PostNorm
 from transformer.nn.stack import Block, Segment, Stack
 
 PAPER = "Devlin 2019, §3; Turc 2019, Table 1 for the small sizes"
-OBJECTIVES = ("masked_lm", "classify", "regress", "choose", "tag", "extract")
+OBJECTIVES = ("next_sentence", "masked_lm", "span_boundary", "classify", "regress", "choose",
+              "tag", "extract")
 SIZES = {
     "nano": dict(width=64, depth=2, heads=4, vocab=256, length=64),
     "tiny": dict(width=128, depth=2, heads=2),
@@ -31,6 +33,7 @@ NORM = LayerNorm(eps=1e-12)
 INIT = Truncated(std=0.02)
 MASKED = ("mlm", Masked(activation="gelu_tanh", norm=NORM, init=INIT))
 NEXT_SENTENCE = ("nsp", Classes(classes=2, init=INIT))
+BOUNDARY = ("boundary", Boundary(init=INIT))  # SpanBERT's, Joshi 2020 §3.2
 
 
 def bert(size: str | None = None, *, width=768, depth=12, heads=12, vocab=30522, length=512,
