@@ -79,17 +79,21 @@ def test_an_encoder_decoder_begins_with_its_start_token(answered):
     made = answered("vaswani", begun, "--max-new-tokens=2", config=config)["sequences"]
     assert made[:, :3].tolist() == [[17, 40, 41], [17, 50, 51]]
     assert made[0, 3] != 6  # nothing is forced behind a longer prompt
+    with pytest.raises(UserError, match="the start token holds 99999, .* outside the vocabulary"):
+        answered(*how, "--decoder-start-token-id=99999")
 
 
 @pytest.mark.parametrize(("arrays", "message"), [
     ({"input_ids": IDS + 5000}, "input_ids holds 50.., which lies outside the vocabulary"),
     ({"input_ids": -IDS}, "outside the vocabulary"),
-    ({"input_ids": IDS, "attention_mask": MASK[:, :3]}, "attention_mask must be 0 or 1 for each"),
-    ({"input_ids": IDS, "attention_mask": MASK * 2}, "attention_mask must be 0 or 1"),
-    ({"input_ids": IDS[0]}, r"input_ids is int64 \[4\], but .* \[batch, length\]"),
+    ({"input_ids": IDS, "attention_mask": MASK[:, :3]}, r"attention_mask is \[2, 3\]"),
+    ({"input_ids": IDS, "attention_mask": MASK * 2}, "attention_mask holds 2"),
+    ({"input_ids": IDS[0]}, r"input_ids are \[4\], but generate reads \[batch, length\]"),
     ({"input_ids": IDS * 1.0}, "input_ids is float64"),
     ({"inputs_ids": IDS}, "no input 'inputs_ids'; did you mean input_ids"),
+    ({"input_ids": IDS, "token_type_ids": MASK}, "generate does not read token_type_ids"),
     ({"attention_mask": MASK}, "there is no input_ids"),
+    ({"input_ids": IDS, "decoder_input_ids": IDS[:1]}, r"decoder_input_ids are \[1, 4\]"),
     ({"input_ids": IDS, "decoder_input_ids": IDS}, "one stack and does not read decoder_input_ids"),
 ])
 def test_arrays_that_are_wrong_are_refused(answered, arrays, message):

@@ -12,7 +12,9 @@ from test_torch import V, gpt2_side, llama_side
 from transformer.generation.beam import Beam, PowerPenalty
 from transformer.generation.constraint import Banned, ForcedLast, MinTokens, NoRepeat, Repetition
 from transformer.generation.generate import Greedy, generate
+from transformer.interop.importing import bring
 from transformer.nn.door import Model, unstack
+from transformer.verbs.generate import command
 
 pytestmark = pytest.mark.torch
 
@@ -92,3 +94,43 @@ def test_ids_and_scores_are_those_of_hugging_face(sides, name, case):
     assert made["lengths"].max() == want.shape[1]
     if scores is not None:
         np.testing.assert_allclose(made["score"], scores, rtol=2e-5, atol=2e-5)
+
+
+@pytest.fixture(scope="module")
+def brought(tmp_path_factory):
+    """brought(name) -> (their module, the checkpoint it was imported as)."""
+    torch, made = pytest.importorskip("torch"), {}
+
+    def brought(name):
+        if name not in made:
+            torch.manual_seed(1)
+            module, folder = SIDES[name]().theirs, tmp_path_factory.mktemp(name)
+            module.generation_config.update(num_beams=3, length_penalty=1.5, pad_token_id=0,
+                                            repetition_penalty=1.3, eos_token_id=stops(module))
+            module.save_pretrained(folder / "theirs")
+            bring(folder / "theirs", folder / "ours")
+            made[name] = module, folder / "ours"
+        return made[name]
+
+    return brought
+
+
+@pytest.mark.parametrize("name", SIDES)
+def test_the_verb_gives_their_sequences_and_scores(brought, tmp_path, name):
+    """What is not given comes from generation_config.json; ids stand under the padding too."""
+    import torch
+
+    module, checkpoint = brought(name)
+    ids, mask = prompts()
+    np.savez(tmp_path / "in.npz", input_ids=ids, attention_mask=mask)
+    command([str(checkpoint), f"--inputs={tmp_path / 'in.npz'}",
+             f"--outputs={tmp_path / 'out.npz'}", f"--max-new-tokens={NEW}",
+             "--num-return-sequences=2"])
+    with np.load(tmp_path / "out.npz") as file:
+        made = dict(file)
+    with torch.no_grad():
+        want = module.generate(torch.tensor(ids), attention_mask=torch.tensor(mask),
+                               max_new_tokens=NEW, num_return_sequences=2, output_scores=True,
+                               return_dict_in_generate=True)
+    np.testing.assert_array_equal(made["sequences"], want.sequences)
+    np.testing.assert_allclose(made["scores"], want.sequences_scores, rtol=2e-5, atol=2e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -68,7 +69,7 @@ class Translation:
         self._require_known(inputs)
         for name in ("attention_mask", "token_type_ids", "position_ids"):
             if name in inputs:
-                inputs = {**inputs, name: _spread(name, inputs[name], ids.shape)}
+                inputs = {**inputs, name: spread(name, inputs[name], ids.shape)}
         flat = {name: array.reshape(-1, array.shape[-1]) for name, array in inputs.items()
                 if name != "mc_token_ids"}
         two = isinstance(self.spec, EncoderDecoder)
@@ -113,24 +114,24 @@ class Translation:
 
     def _side(self, flat: dict, theirs: str, ours: str) -> dict:
         ids, spec = flat[theirs + "input_ids"], self.spec.embedding
-        _within(theirs + "input_ids", ids, spec.vocab, "the vocabulary")
+        within(theirs + "input_ids", ids, spec.vocab, "the vocabulary")
         side = {ours + "tokens": ids}
         mask = flat.get(theirs + "attention_mask")
         if mask is not None:
-            mask = _spread(theirs + "attention_mask", mask, ids.shape)
-            _within(theirs + "attention_mask", mask, 2, "0 and 1")
+            mask = spread(theirs + "attention_mask", mask, ids.shape)
+            within(theirs + "attention_mask", mask, 2, "0 and 1")
             side |= {ours + "segments": mask, ours + "queries": np.ones_like(mask)}
         if theirs:
             return side
         if "token_type_ids" in flat:
-            _within("token_type_ids", flat["token_type_ids"], spec.types, "the token types")
+            within("token_type_ids", flat["token_type_ids"], spec.types, "the token types")
             side[ours + "types"] = flat["token_type_ids"]
         positions = flat.get("position_ids")
         if positions is None and self.family and self.family.positions:
             positions = self.family.positions(ids, mask, self.config)
         if positions is not None:
             limit = spec.position.limit()
-            _within("position_ids", positions, limit or 1 << 31, "the model's positions")
+            within("position_ids", positions, limit or 1 << 31, "the model's positions")
             side[ours + "positions"] = positions
         return side
 
@@ -146,8 +147,8 @@ class Translation:
             return {}
         ids = inputs["input_ids"]
         if "mc_token_ids" in inputs:
-            _within("mc_token_ids", inputs["mc_token_ids"], ids.shape[-1], "the row")
-            at = _spread("mc_token_ids", inputs["mc_token_ids"], ids.shape[:-1])
+            within("mc_token_ids", inputs["mc_token_ids"], ids.shape[-1], "the row")
+            at = spread("mc_token_ids", inputs["mc_token_ids"], ids.shape[:-1])
         elif "score" in pooled and self.config is not None:
             at = np.full(ids.shape[:-1], ids.shape[-1] - 1)
         else:
@@ -157,7 +158,21 @@ class Translation:
         return {"pooled": at.reshape(-1)}
 
 
-def _spread(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
+    """Writes an .npz file, all or nothing, and prints the shapes."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            np.savez(file, **outputs)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    for name, array in outputs.items():
+        print(f"{name} {list(array.shape)}")
+
+
+def spread(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The array for every one of this many ids. UserError where shapes disagree."""
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
@@ -165,7 +180,8 @@ def _spread(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
                         ) from None
 
 
-def _within(name: str, array: np.ndarray, stop: int, what: str) -> None:
+def within(name: str, array: np.ndarray, stop: int, what: str) -> None:
+    """UserError unless all numbers are from 0 to stop - 1."""
     outside = array[(array < 0) | (array >= stop)]
     if outside.size:
         raise UserError(f"{name} holds {outside[0]}, which lies outside {what} (0 to {stop - 1})")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from transformer.error import UserError
-from transformer.spec import nearest
 from transformer.verbs import choosing
+from transformer.verbs.generation_config import FILES
 
 TOKENS = 20  # new ones, as there
 KNOWN = ("input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask")
-IMPORTED = ("hugging_face", "generation_config.json")  # either marks a step as from there
 
 
 def answer(loaded, inputs: Path, outputs: Path, given: dict) -> None:
@@ -29,16 +27,17 @@ def answer(loaded, inputs: Path, outputs: Path, given: dict) -> None:
     import jax
 
     from transformer.generation.generate import generate
+    from transformer.interop.arrays import read_inputs, write_outputs
 
-    arrays = read(inputs, loaded.model.spec.embedding.vocab)
+    arrays = _sides(read_inputs(inputs), loaded.model.spec.embedding.vocab)
     batch = _batch(loaded, arrays, given)
     prompt, special = batch["tokens"], loaded.tokenizer.special
     given, choose = _counted(loaded, given, prompt.shape[1]), choosing.choice(given)
     eos = given.get("eos", (special["eos"],) if "eos" in special else ())
     pad = given.get("pad", eos[0] if eos else 0)
     if hasattr(choose, "width") and eos:
-        pad = pad or eos[0]  # there, a padding token 0 does not count in beam search
-    theirs = any((Path(loaded.path) / name).exists() for name in IMPORTED)
+        pad = pad or eos[0]  # as they do: searched answers are not padded with a token 0
+    theirs = any((Path(loaded.path) / name).is_file() for name in FILES)
     vocab = loaded.model.spec.embedding.vocab if theirs else loaded.tokenizer.size
     with jax.default_matmul_precision("highest"):
         made = generate(loaded.model, loaded.decoding_params, batch, tokens=given["tokens"],
@@ -49,53 +48,36 @@ def answer(loaded, inputs: Path, outputs: Path, given: dict) -> None:
     new = made["tokens"][:, :made["lengths"].max()]
     sequences = np.concatenate([np.repeat(prompt, several, 0), new], 1).astype(np.int64)
     scores = made.get("score", made["log_probability"]).astype(np.float32)
-    _write(outputs, {"sequences": sequences, "scores": scores})
-    print(f"sequences {list(sequences.shape)}, scores {list(scores.shape)}")
+    write_outputs(outputs, {"sequences": sequences, "scores": scores})
 
 
-def read(path: Path, vocab: int) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, int32 [B, T], masks of all ones where they are missing.
+def _sides(arrays: dict, vocab: int) -> dict[str, np.ndarray]:
+    """The arrays int32 [B, T], masks of all ones where they are missing."""
+    from transformer.interop.arrays import spread, within
 
-    Raises:
-      UserError: no such file, an unknown name, ids outside the vocabulary, a mask of another shape.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, AttributeError) as error:
-        raise UserError(f"{path} is no .npz file: {error}") from None
-    for name, array in arrays.items():
+    sides, rows = {}, len(arrays["input_ids"])
+    for name in arrays:
         if name not in KNOWN:
-            raise UserError(f"{path}: there is no input {name!r}{nearest(name, KNOWN)}")
-        if array.dtype.kind not in "iub" or array.ndim != 2 or not array.size:
-            raise UserError(f"{path}: {name} is {array.dtype} {list(array.shape)}, but it must be "
-                            "whole numbers [batch, length]")
-    if "input_ids" not in arrays:
-        raise UserError(f"{path}: there is no input_ids")
+            raise UserError(f"generate does not read {name}; leave it out")
     for prefix in ("", "decoder_"):
-        if f"{prefix}input_ids" in arrays:
-            arrays |= _checked(path, prefix, arrays, vocab)
-    return {name: array.astype(np.int32) for name, array in arrays.items()}
-
-
-def _checked(path: Path, prefix: str, arrays: dict, vocab: int) -> dict:
-    ids = arrays[f"{prefix}input_ids"]
-    mask = arrays.get(f"{prefix}attention_mask", np.ones_like(ids))
-    outside = ids[(ids < 0) | (ids >= vocab)]
-    if outside.size:
-        raise UserError(f"{path}: {prefix}input_ids holds {outside[0]}, which lies outside the "
-                        f"vocabulary (0 to {vocab - 1})")
-    if mask.shape != ids.shape or ((mask != 0) & (mask != 1)).any():
-        raise UserError(f"{path}: {prefix}attention_mask must be 0 or 1 for each of the "
-                        f"{list(ids.shape)} ids")
-    if len(ids) != len(arrays["input_ids"]):
-        raise UserError(f"{path}: {prefix}input_ids has {len(ids)} rows, input_ids "
-                        f"{len(arrays['input_ids'])}; give as many")
-    return {f"{prefix}attention_mask": mask}
+        ids = arrays.get(f"{prefix}input_ids")
+        if ids is None:
+            continue
+        if ids.ndim != 2 or not ids.size or len(ids) != rows:
+            raise UserError(f"{prefix}input_ids are {list(ids.shape)}, but generate reads [batch, "
+                            f"length] of as many rows as input_ids")
+        within(f"{prefix}input_ids", ids, vocab, "the vocabulary")
+        mask = arrays.get(f"{prefix}attention_mask", np.ones_like(ids))
+        within(f"{prefix}attention_mask", mask, 2, "0 and 1")
+        mask = spread(f"{prefix}attention_mask", mask, ids.shape)
+        sides |= {f"{prefix}input_ids": ids, f"{prefix}attention_mask": mask}
+    return {name: array.astype(np.int32) for name, array in sides.items()}
 
 
 def _batch(loaded, arrays: dict, given: dict) -> dict:
     """What generation begins from. An encoder-decoder's prompt begins with its start token."""
+    from transformer.interop.arrays import within
+
     ids, mask = arrays["input_ids"], arrays["attention_mask"]
     if "source_tokens" not in loaded.model.example():
         if extra := [name for name in arrays if name.startswith("decoder_")]:
@@ -105,6 +87,7 @@ def _batch(loaded, arrays: dict, given: dict) -> dict:
     if start is None:
         start = loaded.experiment.objective.first(loaded.tokenizer)
     first = np.full((len(ids), 1), start, np.int32)
+    within("the start token", first, loaded.model.spec.embedding.vocab, "the vocabulary")
     tokens = arrays.get("decoder_input_ids", first)
     segments = arrays.get("decoder_attention_mask", np.ones_like(first))
     if (tokens[:, 0] != start).all():
@@ -118,19 +101,9 @@ def _counted(loaded, given: dict, width: int) -> dict:
     limit = loaded.model.spec.embedding.position.limit()
     usual = TOKENS if limit is None else max(1, min(TOKENS, limit - width))
     most = given["max_length"] - width if "max_length" in given else usual
-    least = max(0, given["min_length"] - width) if "min_length" in given else 0
-    given = {"tokens": most, "min_tokens": least, **given}
+    given = {"tokens": most, **given}
+    if given.get("min_length", 0) > width and "min_tokens" not in given:
+        given["min_tokens"] = given["min_length"] - width
     if width > 1:  # there, nothing is forced behind a longer prompt
         given.pop("forced_bos", None)
     return given
-
-
-def _write(path: Path, arrays: dict) -> None:
-    """All or nothing."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **arrays)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

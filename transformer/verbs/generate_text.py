@@ -52,9 +52,8 @@ def _longest(prompts: list[Prompt]) -> int:
 
 def _counted(given: dict, prompts: list[Prompt]) -> dict:
     """Lengths that include the prompt as counts of new tokens."""
-    if "min_length" not in given or "min_tokens" in given:
-        return given
-    return {**given, "min_tokens": max(0, given["min_length"] - _longest(prompts))}
+    least = given.get("min_length", 0) - _longest(prompts)
+    return {"min_tokens": least, **given} if least > 0 else given
 
 
 def _room(loaded, prompts: list[Prompt], given: dict) -> int:

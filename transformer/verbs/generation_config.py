@@ -8,7 +8,8 @@ from pathlib import Path
 
 from transformer.error import UserError
 
-FILE = "generation_config.json"
+# Older models have no such file: there, the model's own config says it.
+FILES = ("generation_config.json", "hugging_face/config.json")
 # Its names -> ours; a value in the second place changes nothing and is passed over.
 SAME = {"num_beams": ("beams", 1), "length_penalty": ("length_penalty", None),
         "num_return_sequences": ("answers", 1), "repetition_penalty": ("repetition_penalty", 1.0),
@@ -31,7 +32,7 @@ OTHER = {"num_beam_groups": 1, "diversity_penalty": 0.0, "penalty_alpha": 0, "ty
 
 
 def defaults(step: Path) -> dict:
-    """{option: value} of a step directory's file; nothing where there is none.
+    """{option: value} of a step directory; nothing where it does not hold such a file.
 
     Besides the options of the command line: "max_length" and "min_length", the prompt included;
     "eos", "forced_last", "banned" and "suppressed", tuples of ids; "pad", "bos" and "start".
@@ -39,8 +40,8 @@ def defaults(step: Path) -> dict:
     Raises:
       UserError: the file is no JSON object.
     """
-    path = step / FILE
-    if not path.is_file():
+    path = next((step / name for name in FILES if (step / name).is_file()), None)
+    if path is None:
         return {}
     try:
         config = json.loads(path.read_text(encoding="utf-8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 
 import numpy as np
@@ -50,17 +49,9 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"{options.inputs}: there is no such file")
 
     from transformer import load
-    from transformer.interop.arrays import read_inputs
+    from transformer.interop.arrays import read_inputs, write_outputs
 
     inputs = read_inputs(options.inputs)
     outputs = forward(load(options.checkpoint), inputs)
-    temporary = options.outputs.with_name(f"{options.outputs.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **outputs)
-        os.replace(temporary, options.outputs)
-    finally:
-        temporary.unlink(missing_ok=True)
-    for name, array in outputs.items():
-        print(f"{name} {list(array.shape)}")
+    write_outputs(options.outputs, outputs)
     return 0
