@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import cells
 
 from transformer.error import UserError
 from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
@@ -17,7 +18,9 @@ from transformer.nn.door import unstack
 NEW = 5
 # Few tokens may come, and one that comes often ends an answer, so that some end early.
 HOW = {"gpt2": dict(stop=2, choose=Beam(width=3, answers=2, penalty=WuPenalty(alpha=1.5))),
-       "vaswani": dict(stop=3, choose=Beam(width=3, answers=2, penalty=PowerPenalty(alpha=0.2)))}
+       "vaswani": dict(stop=3, choose=Beam(width=3, answers=2, penalty=PowerPenalty(alpha=0.2))),
+       "t5": dict(stop=5, choose=Beam(width=3, answers=2, penalty=PowerPenalty(alpha=0.2))),
+       "rnn": dict(stop=3, choose=Beam(width=3, answers=2))}
 HOW = {name: dict(tokens=NEW, pad=9, vocab=7, **how) for name, how in HOW.items()}
 PENALTIES = {"power": PowerPenalty(alpha=1.3), "wu": WuPenalty(alpha=0.6),
              "none": PowerPenalty(alpha=0.0), "short": PowerPenalty(alpha=-0.7)}
@@ -92,7 +95,7 @@ def searched(tiny, prompts):
     return searched
 
 
-@pytest.mark.parametrize("name", ["gpt2", "vaswani"])
+@pytest.mark.parametrize("name", cells(HOW, ("gpt2", "vaswani", "rnn")))
 def test_batched_search_with_a_cache_is_the_plain_search_by_full_passes(searched, name):
     small, _, batch, made = searched(name)
     rows = 8
@@ -120,7 +123,7 @@ def test_batched_search_with_a_cache_is_the_plain_search_by_full_passes(searched
     assert made["lengths"].min() < NEW == made["lengths"].max()
 
 
-@pytest.mark.parametrize("name", ["gpt2", "vaswani"])
+@pytest.mark.parametrize("name", cells(HOW, ("gpt2", "vaswani")))
 def test_a_prompt_of_a_batch_is_searched_as_if_alone(searched, name):
     small, params, batch, together = searched(name)
     for row in (1, 2):
