@@ -102,8 +102,10 @@ class HeadsModule(Projecting):
         H, _, K = s.sizes(width)
         rows = (q_BTHK, k_BSGK, v_BSGK, see_BTS, K**-0.5 if s.scale is None else s.scale,
                 ops.fold(ctx.keys_B, 0) if s.probability_dropout else None, s.probability_dropout)
-        # a cache has few queries and keys in any slot; sharded rows cannot be taken one by one
-        tiled = ctx.slot is None and whole() and bias is None
+        # a cache has few queries and keys in any slot; sharded rows cannot be taken one by one,
+        # nor can those of an exported program, which leaves their number open
+        counted = all(isinstance(n, int) for n in q_BTHK.shape)
+        tiled = ctx.slot is None and whole() and counted and bias is None
         o_BTHK = attend_in_tiles(*rows, reach) if tiled else attend(*rows, bias)
         y_BTD = self.project("out", "bthk,hkd->btd", o_BTHK, (H, K, width), ins=2,
                              bias=(width,) if s.bias else None, init=s.out_init or s.init)

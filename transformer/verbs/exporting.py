@@ -1,4 +1,5 @@
-"""`python -m transformer export CHECKPOINT HF_DIR`: a checkpoint as a Hugging Face directory."""
+"""`python -m transformer export CHECKPOINT DIR`: a checkpoint as a Hugging Face directory, or as
+StableHLO."""
 
 from __future__ import annotations
 
@@ -21,6 +22,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--format", choices=("huggingface", "stablehlo"), default="huggingface",
                         help="what to write (default: %(default)s); stablehlo: programs that run "
                         "without this project")
+    parser.add_argument("--capacity", type=int, default=1024, metavar="N", help="stablehlo: tokens "
+                        "of prompt and answer together that decoding has room for, int (default: "
+                        "%(default)s, or the model's positions if they are fewer)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the proof here as well")
     options = parser.parse_args(arguments)
     require_folder(options.json)
@@ -49,6 +53,10 @@ def _stablehlo(options) -> int:
     from transformer import load
     from transformer.interop import stablehlo
 
-    stablehlo.write(load(options.checkpoint), options.target)
-    print(f"{options.target}: programs of {options.checkpoint}")
+    said = stablehlo.write(load(options.checkpoint), options.target, options.capacity)
+    print(f"{options.target}: {', '.join(said['programs'])} for {', '.join(said['platforms'])}, "
+          f"within {max(said['differences'].values()):.2g} of the model; README.md has the lines "
+          "that run them")
+    if options.json:
+        options.json.write_text(json.dumps(said, indent=1) + "\n", encoding="utf-8")
     return 0
