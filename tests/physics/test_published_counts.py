@@ -6,13 +6,17 @@ import importlib
 import pytest
 
 from transformer.nn.door import Model
+from transformer.nn.head import Tied
 from transformer.nn.model import Decoder
 from transformer.zoo.albert import albert
 from transformer.zoo.bert import MASKED, bert
-from transformer.zoo.electra import electra
+from transformer.zoo.electra import MASKED as ELECTRA_MASKED
+from transformer.zoo.electra import electra, encoder
 from transformer.zoo.gpt1 import gpt1
 from transformer.zoo.gpt2 import gpt2
+from transformer.zoo.gpt3 import gpt3
 from transformer.zoo.llama import llama
+from transformer.zoo.palm import palm
 from transformer.zoo.vaswani import vaswani
 
 # Sums over the shapes in the released checkpoints; the labels of the papers are in the comments.
@@ -99,28 +103,63 @@ def test_gpt1_without_tables():
     assert Model(gpt1("base")).count() - (40478 + 512) * 768 == 85_054_464
 
 
-def test_gpt3_widths_and_grouped_successors():
-    """Later published sizes of the same architectures."""
+@pytest.mark.parametrize("fields,count", [
+    (dict(width=64, heads=1, rank=128), 4_620_026),  # a quarter of the paper's small
+    (dict(width=256, heads=4, rank=128), 13_546_682),  # of the released small
+    (dict(width=256, heads=4, rank=768), 33_740_602),
+    (dict(width=256, heads=4, rank=1024, depth=24), 51_295_290)])
+def test_electra_generators(fields, count):
+    """With the tables that pretraining lends them: the files that were released."""
+    assert Model(encoder(**fields, outputs=(ELECTRA_MASKED,))).count() == count
+
+
+def test_gpt3_as_its_table_has_it():
+    """Table 2.1 gives the 13B model a width of 5140, which 40 heads do not divide."""
+    assert Model(gpt3(width=5140, depth=40, heads=20)).count() == 12_952_938_780
     assert Model(gpt2(width=12288, depth=96, heads=96, length=2048)).count() == 174_604_259_328
-    llama2 = llama(width=8192, depth=80, heads=64, kv_heads=8, hidden=28672)
-    assert Model(llama2).count() == 68_976_648_192
-    llama3 = llama(width=4096, depth=32, heads=32, kv_heads=8, hidden=14336, vocab=128256)
-    assert Model(llama3).count() == 8_030_261_248
 
 
-def test_attention_biases_of_the_original_transformer():
-    """With the biases that some implementations add: 18 attentions of 4 x 512."""
+@pytest.mark.parametrize("size,matrices", [
+    ("8b", 8_631_877_632), ("62b", 62_495_129_600), ("540b", 540_354_281_472)])
+def test_palm_without_scales(size, matrices):
+    """One norm a layer and one at the end. Table 1: 8.63, 62.50 and 540.35 billion."""
+    spec = palm(size)
+    scales = (spec.stack.depth + 1) * spec.embedding.width
+    assert Model(spec).count() - scales == matrices
+
+
+GROUPED = dict(kv_heads=8, vocab=128256)
+
+
+@pytest.mark.parametrize("fields,tied,count", [
+    (dict(width=8192, depth=80, heads=64, kv_heads=8, hidden=28672), False, 68_976_648_192),
+    (dict(width=4096, depth=32, heads=32, hidden=14336, **GROUPED), False, 8_030_261_248),
+    (dict(width=8192, depth=80, heads=64, hidden=28672, **GROUPED), False, 70_553_706_496),
+    (dict(width=16384, depth=126, heads=128, hidden=53248, **GROUPED), False, 405_853_388_800),
+    (dict(width=2048, depth=16, heads=32, hidden=8192, **GROUPED), True, 1_235_814_400),
+    (dict(width=3072, depth=28, heads=24, hidden=8192, **GROUPED), True, 3_212_749_824),
+], ids=["llama2-70b", "llama3-8b", "llama3-70b", "llama3.1-405b", "llama3.2-1b", "llama3.2-3b"])
+def test_grouped_successors_of_llama(fields, tied, count):
+    spec = llama(**fields)
+    if tied:
+        spec = dataclasses.replace(spec, heads=(("logits", Tied()),))
+    assert Model(spec).count() == count
+
+
+@pytest.mark.parametrize("size,count", [("base", 63_082_496), ("big", 214_245_376)])
+def test_attention_biases_of_the_original_transformer(size, count):
+    """With the biases that some implementations add: 18 attentions of 4 x width."""
     def biased(block):
         layers = tuple((n, dataclasses.replace(s, bias=True)) for n, s in block.sublayers)
         return dataclasses.replace(block, sublayers=layers)
 
-    spec = vaswani("base")
+    spec = vaswani(size)
     stacks = {}
     for name in ("encoder", "decoder"):
         segment = getattr(spec, name).segments[0]
         segment = dataclasses.replace(segment, pattern=(biased(segment.pattern[0]),))
         stacks[name] = dataclasses.replace(getattr(spec, name), segments=(segment,))
-    assert Model(dataclasses.replace(spec, **stacks)).count() == 63_082_496
+    assert Model(dataclasses.replace(spec, **stacks)).count() == count
 
 
 def test_llama_widths():

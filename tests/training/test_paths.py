@@ -8,11 +8,7 @@ import pytest
 from transformer.error import UserError
 from transformer.nn.door import Model
 from transformer.training import paths
-from transformer.zoo.bert import bert
-from transformer.zoo.gpt1 import gpt1
-from transformer.zoo.gpt2 import gpt2
-from transformer.zoo.llama import llama
-from transformer.zoo.vaswani import vaswani
+from transformer.verbs.models import families
 
 
 def tree(**shapes):
@@ -74,13 +70,14 @@ def test_each_stack_of_an_encoder_decoder_counts_its_own_layers():
 def test_what_layers_share_is_as_deep_as_the_last_of_them():
     """ALBERT with shared attention, a second segment that shares all it has, T5's bias."""
     params = tree(
-        embedding__project=(2, 4), stack__bias=(8, 2),
+        embedding__project=(2, 4), stack__bias__table=(8, 2),
         stack__segment_0__0_feedforward__up=(3, 4, 4),
         stack__shared_0__0_attention__query=(4, 4), stack__shared_1__0_attention__query=(4, 4),
         stack__shared_1__1_feedforward__up=(4, 4), stack__final_norm__scale=(4,))
     depths = {p: np.asarray(d).tolist() for p, d in paths.depths(params).items()}
     assert paths.layers(params) == 5 and depths == {
-        "embedding/project": 0, "stack/bias": 0, "stack/segment_0/0_feedforward/up": [1, 2, 3],
+        "embedding/project": 0, "stack/bias/table": 0,
+        "stack/segment_0/0_feedforward/up": [1, 2, 3],
         "stack/shared_0/0_attention/query": 3, "stack/shared_1/0_attention/query": 4,
         "stack/shared_1/1_feedforward/up": 5, "stack/final_norm/scale": 6}
     assert [p for p in paths.named(params) if paths.stacked(p)] == [
@@ -88,7 +85,7 @@ def test_what_layers_share_is_as_deep_as_the_last_of_them():
 
 
 def test_shared_biases_and_norms_do_not_decay():
-    params = tree(stack__shared_0__0_attention__query=(4, 2, 2), stack__bias=(8, 2),
+    params = tree(stack__shared_0__0_attention__query=(4, 2, 2),
                   stack__shared_0__0_attention__query_bias=(2, 2),
                   stack__shared_0__0_attention_norm__scale=(4,))
     assert {p for p, d in paths.named(paths.decayed(params)).items() if d} == {
@@ -114,13 +111,14 @@ def test_a_parameter_without_depth_is_named():
         paths.depths(tree(stack__mystery=(4, 4)))
 
 
-@pytest.mark.parametrize("build", [bert, gpt1, gpt2, llama, vaswani])
-def test_every_parameter_of_every_architecture_has_a_depth_and_the_right_decay(build):
+@pytest.mark.parametrize("family", families())
+def test_every_parameter_of_every_architecture_has_a_depth_and_the_right_decay(family):
     """Decay is for matrices: names alone say the same as the ranks of one layer's parameters."""
-    shapes = Model(build("tiny")).shapes()
+    shapes = Model(getattr(families()[family], family)("tiny")).shapes()
     depths, decays = paths.depths(shapes), paths.named(paths.decayed(shapes))
     for path, leaf in paths.named(shapes).items():
         vector = path.endswith("bias") or path.split("/")[-1] in ("scale", "shift")
         assert decays[path] == (not vector), path
-        assert np.min(depths[path]) >= 0 and np.size(depths[path]) in (1, leaf.shape[0]), path
+        stack = leaf.shape[0] if paths.stacked(path) else 1
+        assert np.min(depths[path]) >= 0 and np.size(depths[path]) == stack, path
     assert {0, 1, 2} <= set(np.concatenate([np.ravel(d) for d in depths.values()]).tolist())

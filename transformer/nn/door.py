@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -37,7 +38,7 @@ class Model:
 
     def count(self) -> int:
         """How many parameters."""
-        return sum(leaf.size for leaf in jax.tree.leaves(self.shapes()))
+        return _count(self)
 
     def example(self) -> dict:
         """The smallest batch that reaches every parameter."""
@@ -84,6 +85,11 @@ class Model:
         segments_BT = jnp.ones_like(tokens_BT) if segments_BT is None else segments_BT
         return self.spec.build().apply({"params": params}, cache, tokens_BT, segments_BT, run,
                                        method="decode")
+
+
+@functools.cache
+def _count(model: Model) -> int:
+    return sum(leaf.size for leaf in jax.tree.leaves(model.shapes()))
 
 
 def unstack(params):

@@ -15,6 +15,7 @@ from transformer.nn.stack import Block, Segment, Stack
 
 PAPER = "Lan 2020, Table 1"
 OBJECTIVES = ("sentence_order", "masked_lm", "classify", "regress", "choose", "tag", "extract")
+INTEROP = ("albert",)
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, rank=32, vocab=256, length=64),
     "base": dict(width=768, depth=12, heads=12),

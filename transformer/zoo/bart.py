@@ -16,6 +16,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Lewis 2020, §2.1 and §5"
 OBJECTIVES = ("denoising", "sequence_to_sequence")
+INTEROP = ("bart",)
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, hidden=128, vocab=256, length=64),
     "base": dict(width=768, depth=6, heads=12, hidden=3072),

@@ -17,6 +17,7 @@ from transformer.nn.stack import Block, Segment, Stack
 PAPER = "Devlin 2019, §3; Turc 2019, Table 1 for the small sizes"
 OBJECTIVES = ("next_sentence", "masked_lm", "span_boundary", "classify", "regress", "choose",
               "tag", "extract")
+INTEROP = ("bert",)
 SIZES = {
     "nano": dict(width=64, depth=2, heads=4, vocab=256, length=64),
     "tiny": dict(width=128, depth=2, heads=2),

@@ -7,6 +7,7 @@ from transformer.zoo.gpt2 import gpt2
 
 PAPER = "Sanh 2019; the released model"
 OBJECTIVES = ("next_token",)
+INTEROP = ("gpt2",)
 SIZES = {
     "tiny": dict(width=64, depth=1, heads=4, vocab=256, length=64),
     "base": dict(width=768, depth=6, heads=12, vocab=50257, length=1024),

@@ -15,6 +15,7 @@ from transformer.nn.stack import Block, Segment, Stack
 
 PAPER = "Clark 2020, Table 6"
 OBJECTIVES = ("replaced_token", "masked_lm", "classify", "regress", "choose", "tag", "extract")
+INTEROP = ("electra",)
 # `small` is that of the paper; the released small model had a generator of full width.
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, rank=32, vocab=256, length=64, generator=0.5),

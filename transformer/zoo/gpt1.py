@@ -15,6 +15,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Radford 2018, §4.1"
 OBJECTIVES = ("next_token", "classify", "regress", "choose")
+INTEROP = ("openai-gpt",)
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, vocab=256, length=64),
     "base": dict(width=768, depth=12, heads=12),

@@ -18,6 +18,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Radford 2019, Table 2"
 OBJECTIVES = ("next_token",)
+INTEROP = ("gpt2",)
 # Width, depth and heads of Table 2. Its parameter counts are wrong; these are exact (the released
 # checkpoints have them).
 SIZES = {

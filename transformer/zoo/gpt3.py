@@ -18,6 +18,8 @@ from transformer.ops.reach import Causal, Window
 
 PAPER = "Brown 2020, Table 2.1"
 OBJECTIVES = ("next_token",)
+INTEROP = ()
+ALONE = "no family there has its banded layers"
 # Table 2.1, but for two rows that do not multiply up: 1.3B lists 24 heads of 128 at width 2048, and
 # 13B lists width 5140 with 40 heads of 128.
 SIZES = {

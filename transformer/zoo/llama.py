@@ -15,6 +15,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Touvron 2023, Table 2"
 OBJECTIVES = ("next_token",)
+INTEROP = ("llama",)
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, vocab=256, kv_heads=2),
     "7b": dict(width=4096, depth=32, heads=32),

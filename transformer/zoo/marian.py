@@ -16,6 +16,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Tiedemann & Thottingal 2020"
 OBJECTIVES = ("sequence_to_sequence",)
+INTEROP = ("marian",)
 RECIPE = False
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, hidden=128, vocab=256, length=64),

@@ -16,6 +16,7 @@ from transformer.ops.reach import Everywhere, Window
 
 PAPER = "Warner 2024, Table 4"
 OBJECTIVES = ("masked_lm", "classify", "regress", "choose", "tag", "extract")
+INTEROP = ("modernbert",)
 SIZES = {
     "tiny": dict(width=64, depth=4, heads=4, hidden=96, vocab=256, reach=8),
     "base": dict(width=768, depth=22, heads=12, hidden=1152),

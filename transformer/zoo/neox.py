@@ -15,7 +15,8 @@ from transformer.ops.reach import Causal
 
 PAPER = "Biderman 2023, Table 1"
 OBJECTIVES = ("next_token",)
-RECIPE = False  # here to come in and go out
+INTEROP = ("gpt_neox",)
+RECIPE = False
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, vocab=256),
     "70m": dict(width=512, depth=6, heads=8),

@@ -16,6 +16,8 @@ from transformer.ops.reach import Causal
 
 PAPER = "Chowdhery 2022, Table 1"
 OBJECTIVES = ("next_token",)
+INTEROP = ()
+ALONE = "no family there has its parallel layers with one key-value head and one norm"
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, vocab=256, head_dim=16),
     "8b": dict(width=4096, depth=32, heads=16),

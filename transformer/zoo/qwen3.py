@@ -15,6 +15,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Yang 2025, Table 1"
 OBJECTIVES = ("next_token",)
+INTEROP = ("qwen3",)
 RECIPE = False
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, kv_heads=2, head_dim=24, hidden=96, vocab=256),

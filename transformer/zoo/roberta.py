@@ -15,6 +15,7 @@ from transformer.nn.stack import Block, Segment, Stack
 
 PAPER = "Liu 2019, Table 9"
 OBJECTIVES = ("masked_lm", "classify", "regress", "choose", "tag", "extract")
+INTEROP = ("roberta",)
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, vocab=256, length=64),
     "base": dict(width=768, depth=12, heads=12),

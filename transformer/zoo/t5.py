@@ -16,6 +16,7 @@ from transformer.ops.reach import Causal
 
 PAPER = "Raffel 2020, §2.1 and §3.7; Roberts 2020 for 1.1"
 OBJECTIVES = ("span_corruption", "sequence_to_sequence", "prefix_lm")
+INTEROP = ("t5",)
 GATED = dict(gated=True)
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, head_dim=16, hidden=128, vocab=512),

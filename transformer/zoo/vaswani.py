@@ -16,6 +16,8 @@ from transformer.ops.reach import Causal
 
 PAPER = "Vaswani 2017, Table 3"
 OBJECTIVES = ("sequence_to_sequence",)
+INTEROP = ()
+ALONE = "Marian, the nearest family there, has biases in its attention"
 SIZES = {
     "tiny": dict(width=64, depth=2, heads=4, hidden=128, vocab=256),
     "base": dict(width=512, depth=6, heads=8, hidden=2048),
