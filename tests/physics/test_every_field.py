@@ -16,14 +16,15 @@ from transformer.error import UserError
 from transformer.nn.boundary import Boundary
 from transformer.nn.context import Run
 from transformer.nn.door import Model
+from transformer.nn.alignment import NoAttention, Summary
 from transformer.nn.head import Classes, NoPooler, Pooler, TokenClasses
 from transformer.nn.bias import RelativeBias
-from transformer.nn.initial import FanIn, Glorot, Normal, Truncated
-from transformer.nn.model import EncoderDecoder
+from transformer.nn.initial import FanIn, Glorot, Normal, Orthogonal, Truncated, Zeros
 from transformer.nn.norm import LayerNorm, NoNorm, RMSNorm
 from transformer.nn.position import (
     LinearScaling, Llama3Scaling, NoPosition, Rotary, Sinusoidal, Unscaled,
 )
+from transformer.nn.readout import Copied, Maxout, Projected, Shown
 from transformer.nn.residual import FirstBare, ParallelNorm, PostNorm, PreNorm
 from transformer.ops.placement import Mesh
 from transformer.ops.reach import Causal, Everywhere, Prefix
@@ -40,6 +41,7 @@ from transformer.zoo.llama import llama
 from transformer.zoo.modernbert import modernbert
 from transformer.zoo.neox import neox
 from transformer.zoo.palm import palm
+from transformer.zoo.rnn import rnn
 from transformer.zoo.t5 import t5
 from transformer.zoo.vaswani import vaswani
 
@@ -54,6 +56,8 @@ VALUES = (
     override(llama("tiny"), f"{ROTARY}.scaling", "LinearScaling(factor=2.0)"),
     override(llama("tiny"), f"{ROTARY}.scaling", "Llama3Scaling(length=64)"),
     override(gpt2("tiny"), REACH, "Either(one=Causal(), other=Prefix())"),
+    *(rnn(style=style, width=8, embedding=8, hidden=8, vocab=16)
+      for style in ("bahdanau", "cho", "sutskever")),
 )
 # A spec of another kind (or none) that fits where this kind is, for fields that hold a spec.
 OTHER = {
@@ -63,12 +67,14 @@ OTHER = {
     NoPooler: Pooler(), PreNorm: PostNorm(norm=RMSNorm()), PostNorm: PreNorm(norm=RMSNorm()),
     FirstBare: PreNorm(norm=RMSNorm()), ParallelNorm: PreNorm(norm=RMSNorm()), FanIn: Normal(),
     Unscaled: LinearScaling(factor=2.0), LinearScaling: Unscaled(), Llama3Scaling: Unscaled(),
-    Prefix: Everywhere(),
+    Prefix: Everywhere(), Zeros: Normal(), Orthogonal: Normal(), Copied: Projected(),
+    Projected: Copied(), Shown: Maxout(hidden=8), NoAttention: Summary(), Summary: NoAttention(),
 }
 WHEN_NONE = {"out_init": Normal(std=0.03), "position_init": Normal(std=0.03), "rotary": Rotary(),
              "scale": 0.3, "kv_heads": 2, "head_dim": 24, "query_init": Normal(std=0.03),
              "project_init": Normal(std=0.03), "rank": 16, "bias": RelativeBias(heads=4),
-             "source_embedding": bart("tiny").embedding, "length": 4}
+             "source_embedding": bart("tiny").embedding, "length": 4,
+             "recurrent_init": Normal(std=0.03)}
 
 
 def another(spec, field):
@@ -131,7 +137,7 @@ def traces(spec, run=Run()):
     model = Model(spec)
     tokens = jnp.zeros((2, 6), jnp.int32)
     batch = {"tokens": tokens, "types": tokens, "masked": tokens[:, :2], "prefix": tokens}
-    if isinstance(spec, EncoderDecoder):
+    if "source_tokens" in model.example():
         batch |= {"source_tokens": tokens[:, :5]}
     begin, shapes = jax.make_jaxpr(model.init, return_shape=True)(jax.random.key(0))
     yield shapes

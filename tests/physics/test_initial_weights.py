@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from families import cells
 
+from transformer.nn.door import Model
+from transformer.zoo.rnn import rnn
+
 TRUNCATED = 0.02 * 0.879626  # a unit normal cut at two has this deviation
 
 
@@ -124,6 +127,27 @@ def test_vaswani_is_glorot(begun):
         bound = math.sqrt(6 / total)
         assert 0.99 * bound < np.abs(value).max() <= bound, path
         spread(value, bound / math.sqrt(3))
+
+
+def test_recurrent_weights_begin_as_rotations(begun):
+    """Bahdanau 2015 App. B.1."""
+    for path, value in weights(begun("rnn")).items():
+        if path.endswith("recurrent"):
+            for n in range(3):
+                np.testing.assert_allclose(value[:, n] @ value[:, n].T, np.eye(64), atol=1e-5)
+            assert np.abs(value[:, 0] - value[:, 1]).max() > 0.1
+        elif path.endswith("align/score"):
+            assert (value == 0).all()
+        else:
+            spread(value, 0.001 if "align" in path else 0.01)
+
+
+def test_all_of_an_lstm_is_uniform():
+    """Sutskever 2014 §3.4; the biases too."""
+    spec = rnn(style="sutskever", width=64, embedding=64, vocab=256)
+    for path, value in jax.tree_util.tree_leaves_with_path(jax.jit(Model(spec).init)(jax.random.key(0))):
+        assert 0.07 < np.abs(value).max() <= 0.08, path
+        spread(np.asarray(value), 0.08 / math.sqrt(3))
 
 
 def test_the_key_alone_decides(tiny):

@@ -52,7 +52,7 @@ class Summary(Spec):
 
 
 class SummaryModule(nn.Module):
-    """Owns nothing. The authors' paper has a tanh layer here that their code has not."""
+    """Owns nothing. The paper's appendix has a tanh layer here that the authors' code has not."""
 
     def read(self, source):
         return {"value": source.states[-1][0].astype(source.memory_BSM.dtype),

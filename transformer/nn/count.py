@@ -16,8 +16,10 @@ from transformer.nn.model import EncoderDecoder, Pair
 from transformer.nn.recurrent import RecurrentEncoderDecoder
 from transformer.ops.reach import Both, Causal, Reach
 
-# Parameters that no activation is multiplied with: looked up, added, or scaling element by element.
-_CHEAP = re.compile(r"embedding/(tokens|types|positions)$|bias$|bias/table$|/(scale|shift)$")
+# Parameters that no activation is multiplied with: looked up, added, or scaling element by element;
+# and the scores' vector of additive attention, which is multiplied with every pair of positions.
+_CHEAP = re.compile(r"embedding/(tokens|types|positions)$|bias$|bias/table$|/(scale|shift)$|"
+                    r"align/score$")
 
 
 def train_flops(model: Model, length: int, source: int = 0, slots: int | None = None) -> float:

@@ -15,21 +15,24 @@ OBJECTIVES = ("sequence_to_sequence",)
 SMALL = Normal(std=0.01)  # Cho 2014 §4.1, Bahdanau 2015 App. B.1
 
 
-def sutskever(width: int, hidden: int) -> tuple:
+def sutskever(width: int, embedding: int, hidden: int) -> tuple:
     """Stacked LSTMs over the reversed source, joined by their states (Sutskever 2014 §2, §3.4)."""
     init = Uniform(bound=0.08)  # of all parameters
     return dict(cell=LSTM(width=width, init=init, bias_init=init), reading="backward",
                 start=Copied(), attention=NoAttention(), readout=Shown()), init
 
 
-def cho(width: int, hidden: int) -> tuple:
-    """GRUs; the last state of the source goes into every step and its output (Cho 2014 §2.2)."""
+def cho(width: int, embedding: int, hidden: int) -> tuple:
+    """GRUs; the last state of the source goes into every step and its output (Cho 2014 §2.2, §4.1).
+
+    As the authors' code, which has one rank for the embeddings and the vocabulary's matrix.
+    """
     return dict(cell=GRU(width=width, init=SMALL, recurrent_init=Orthogonal()), reading="forward",
                 start=Projected(init=SMALL), attention=Summary(),
-                readout=Maxout(hidden=hidden, rank=100, init=SMALL)), SMALL
+                readout=Maxout(hidden=hidden, rank=embedding, init=SMALL)), SMALL
 
 
-def bahdanau(width: int, hidden: int) -> tuple:
+def bahdanau(width: int, embedding: int, hidden: int) -> tuple:
     """GRUs, a reader each way, and additive attention: RNNsearch (Bahdanau 2015 App. A.2)."""
     look = Additive(width=width, init=Normal(std=0.001), score_init=Zeros())
     return dict(cell=GRU(width=width, init=SMALL, recurrent_init=Orthogonal()), reading="both",
@@ -67,7 +70,7 @@ def rnn(size: str | None = None, *, style="bahdanau", width=1000, embedding=620,
     """
     if size is not None:
         return rnn(**SIZES[size])
-    fields, init = STYLES[style](width, hidden)
+    fields, init = STYLES[style](width, embedding, hidden)
     table = lambda vocab: Embedding(vocab=vocab, width=embedding, dropout=dropout, init=init)
     return RecurrentEncoderDecoder(
         **fields, embedding=table(vocab), source_embedding=source_vocab and table(source_vocab),
