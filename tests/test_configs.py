@@ -34,7 +34,6 @@ from transformer.zoo.gpt2 import gpt2
 
 CONFIGS = sorted(str(path) for path in Path("configs").rglob("*.py")
                  if "def experiment(" in path.read_text())
-RECIPES = {"gpt1": "tiny", "gpt2": "tiny", "llama": "tiny", "bert": "nano", "vaswani": "tiny"}
 LABELLED = "text,label\n" + "good,pos\nbad,neg\n" * 20
 
 
@@ -92,26 +91,6 @@ def test_the_model_of_a_config_fits_its_rows_and_tokenizer(path, made):
         assert limit is None or experiment.rows.length <= limit
         ids = getattr(experiment.tokenizer, "vocab", None)
         assert ids is None or ids <= experiment.model.embedding.vocab
-
-
-@pytest.mark.parametrize(("name", "size"), RECIPES.items())
-def test_a_recipe_on_your_own_text(name, size, tmp_path):
-    Bytes().train().save(tmp_path)
-    argument = f"path=my.txt,size={size},steps=50,batch=32,tokenizer={tmp_path}"
-    made, = stages(f"configs/pretrain/{name}.py:{argument}", []).values()
-    assert made.model.embedding.vocab == -(-Bytes().train().size // 128) * 128
-    assert (made.steps, made.batch, made.accumulate, made.run.dtype) == (50, 32, 1, "float32")
-    assert made.rows.length <= 256
-
-
-@pytest.mark.parametrize(("name", "slices"), [("gpt1", 1), ("gpt2", 16), ("llama", 8),
-                                              ("bert", 2)])
-def test_the_papers_batches_are_cut_into_slices(name, slices):
-    made, = stages(f"configs/pretrain/{name}.py", []).values()
-    assert made.accumulate == slices
-    assert made.run.dtype == "bfloat16"
-    odd, = stages(f"configs/pretrain/{name}.py:batch=7", []).values()
-    assert odd.accumulate == 1
 
 
 @pytest.mark.parametrize("kind", ["decoder", "encoder"])

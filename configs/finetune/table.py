@@ -4,7 +4,7 @@ import dataclasses
 
 from transformer.data.corpus import Holdout
 from transformer.data.padding import Padded
-from transformer.data.source import FileSource, Text, reader
+from transformer.data.source import table
 from transformer.error import UserError
 from transformer.loaded import architecture
 from transformer.nn.head import Classes
@@ -47,14 +47,6 @@ def experiment(train: str, start: str, classes: tuple[str, ...], test: str | Non
         steps=steps, batch=batch, seed=seed, start_from=start, best="validation_accuracy",
         log_every=10, evaluate_every=epoch,
     )
-
-
-def table(path: str) -> FileSource:
-    """The source that reads files of this suffix."""
-    if reader(path) is Text:
-        raise UserError(f"{path}: the suffix does not tell what it is; use .csv, .tsv, .jsonl or "
-                        ".parquet")
-    return reader(path)(path=path)
 
 
 def classifier(start: str, classes: int):

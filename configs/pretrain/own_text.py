@@ -1,44 +1,99 @@
-"""What the recipes on your own text share: the pieces, and what a size to try does without."""
+"""What the recipes share: a paper's numbers or those to try, your own data, and its pieces."""
 
 import dataclasses
+import inspect
+from collections.abc import Callable
+from typing import Literal
 
 from transformer.data.corpus import Holdout
+from transformer.data.own import Own, OwnPairs
 from transformer.data.pieces import Pieces
-from transformer.data.source import Text
 from transformer.data.stored_tokenizer import StoredTokenizer
 from transformer.data.tokenizer import TokenizerSpec
 from transformer.nn.context import Run
+from transformer.training.experiment import Experiment
 
-TO_TRY = ("nano", "tiny")  # sizes that learn on a CPU while you watch
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Numbers:
+    """Of one run.
 
-def vocabulary(tokenizer: str | None, paper: int) -> tuple[TokenizerSpec, int]:
-    """(the tokenizer, its ids rounded up to 128, which are the model's).
-
-    tokenizer: a directory that `python -m transformer tokenizer train` made; None trains a
-      vocabulary of the paper's size from the text.
+    steps: updates. batch: rows per update. length: tokens of a row. vocab: ids.
+    rate: the peak of the learning rate, or the scale of a schedule without one. warmup: updates.
+    slice: rows that are worked on at once; a larger batch is accumulated.
+    holdout: the share of the data that validates.
     """
-    pieces = Pieces(vocab=paper) if tokenizer is None else StoredTokenizer(path=tokenizer)
-    ids = paper if tokenizer is None else pieces.train().size
-    return pieces, -(-ids // 128) * 128
+
+    steps: int
+    batch: int
+    length: int
+    vocab: int
+    rate: float
+    warmup: int
+    slice: int
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    holdout: float = 0.005
+
+    def but(self, steps: int | None, batch: int | None) -> "Numbers":
+        """With the caller's own; a short run warms up for a tenth of it at most."""
+        steps = steps or self.steps
+        return dataclasses.replace(self, steps=steps, batch=batch or self.batch,
+                                   warmup=min(self.warmup, steps // 10))
 
 
-def own_text(path: str, size: str, batch: int, tokenizer: str | None, paper: int, rows: int,
-             run: Run = Run()) -> tuple[int, dict]:
-    """(the model's vocabulary, the fields of an experiment that these recipes share).
+# Of sizes to try: they learn on two cores of a CPU while you watch, in three minutes at most.
+TINY = Numbers(steps=1000, batch=16, length=128, vocab=2048, rate=2e-3, warmup=100, slice=256,
+               dtype="float32", holdout=0.05)
+
+
+def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs] = Own,
+           remat: Literal["none", "dots", "full"] = "none", **pieces):
+    """Makes a config's `experiment` of a function (numbers, size, ...) -> fields of an Experiment.
+
+    Its arguments are those of `chosen`, and what else the function takes.
 
     Args:
-      tokenizer, paper: see `vocabulary`. A vocabulary of one's own means a smaller text, of which
-        more must be held out.
-      rows: of one slice; larger batches are accumulated, but not of a size to try.
+      paper: {size: numbers}; "tiny" is TINY unless it is there.
+      default: the size of a run that names none.
+      source: what `path` and `validation` are read by. remat: see `nn.context.Run`.
+      pieces: fields of the `Pieces` that are learnt from the data.
     """
-    pieces, vocab = vocabulary(tokenizer, paper)
-    small = size in TO_TRY
-    return vocab, dict(
-        tokenizer=pieces,
-        data=Text(path=path),
-        validation=Holdout(fraction=0.005 if tokenizer is None else 0.05),
-        run=dataclasses.replace(run, dtype="float32" if small else "bfloat16"),
-        batch=batch, accumulate=1 if small or batch % rows else batch // rows,
-        log_every=10, evaluate_every=1000, save_every=1000,
-    )
+    numbers = {"tiny": TINY} | paper
+
+    def of(function: Callable[..., dict]) -> Callable[..., Experiment]:
+        def chosen(path: str | None = None, size: Literal[tuple(numbers)] = default,
+                   validation: str | None = None, steps: int | None = None,
+                   batch: int | None = None, tokenizer: str | None = None, **more) -> Experiment:
+            """
+            Args:
+              path: your text, or your table of pairs (--data.path sets it as well); None is the
+                embedded world's.
+              validation: the same to validate on; None holds some of the data out.
+              steps, batch: the paper's by default; what follows from them, follows.
+              tokenizer: a directory that `python -m transformer tokenizer train` made; None learns
+                as many pieces as the paper's from the data.
+            """
+            n, spec = vocabulary(numbers[size].but(steps, batch), tokenizer, pieces)
+            held_out = Holdout(fraction=n.holdout)
+            often = min(1000, max(n.steps // 4, 1))
+            shared = dict(
+                tokenizer=spec, data=source(path=path),
+                validation=source(path=validation) if validation else held_out,
+                steps=n.steps, batch=n.batch,
+                accumulate=1 if n.batch % n.slice else n.batch // n.slice,
+                run=Run(dtype=n.dtype, remat=remat),
+                log_every=10, evaluate_every=often, save_every=often)
+            return Experiment(**shared | function(n, size, **more))
+
+        own, more = (list(inspect.signature(f).parameters.values()) for f in (chosen, function))
+        chosen.__signature__ = inspect.Signature([*own[:-1], *more[2:]])
+        return chosen
+
+    return of
+
+
+def vocabulary(n: Numbers, tokenizer: str | None, pieces: dict) -> tuple[Numbers, TokenizerSpec]:
+    """The numbers with the model's vocabulary, ids rounded up to 128, and what gives the ids."""
+    spec = Pieces(vocab=n.vocab, **pieces) if tokenizer is None else StoredTokenizer(path=tokenizer)
+    ids = n.vocab if tokenizer is None else spec.train().size
+    return dataclasses.replace(n, vocab=-(-ids // 128) * 128), spec

@@ -14,6 +14,7 @@ from transformer.training.schedule import (
     WarmupTimesLinear,
 )
 from transformer.training.span import Halving, TokenCosine
+from transformer.training.trapezoid import Trapezoid
 
 PEAK, WARMUP, STEPS = 3e-4, 10, 100
 
@@ -62,6 +63,11 @@ def sutskever(n):  # 20 updates are an epoch
     return rate
 
 
+def modernbert(n):  # the last 20 of 100 fall
+    past = (min(max(n, 80), STEPS) - 80) / 20
+    return PEAK * min(1, n / WARMUP) * (1 - math.sqrt(past))
+
+
 LINE = dict(peak=PEAK, warmup=WARMUP, steps=STEPS)
 CASES = [
     (WarmupLinear(**LINE), bert),
@@ -75,6 +81,8 @@ CASES = [
     (InverseRoot(scale=0.5, hold=50), lambda n: 0.5 / math.sqrt(max(n, 50))),
     (TokenCosine(peak=PEAK, batch=500, warmup=5_000, span=50_000), nanogpt),
     (Halving(peak=0.7, epoch=20), sutskever),
+    (Trapezoid(**LINE, decay=20), modernbert),
+    (Trapezoid(peak=PEAK, warmup=0, steps=9, decay=0), lambda n: PEAK),
     (Constant(peak=PEAK), lambda n: PEAK),
     (Constant(peak=PEAK, warmup=3), lambda n: PEAK * min(1, (n + 1) / 4)),
 ]
@@ -138,6 +146,7 @@ def test_no_warmup(kind):
     lambda: Noam(width=0),
     lambda: Triangle(peak=1e-3, warmup=10, steps=10),
     lambda: InverseRoot(hold=0),
+    lambda: Trapezoid(peak=1e-3, warmup=50, steps=100, decay=51),
     lambda: Halving(peak=0.7, epoch=10, every=0.0),
     lambda: TokenCosine(peak=1e-3, batch=1_000, warmup=10_000, span=10_000),
 ])

@@ -27,6 +27,14 @@ def reader(path: str) -> type[FileSource]:
     return next((kind for kind in (Jsonl, Table, Parquet) if ending in kind.suffixes), Text)
 
 
+def table(path: str) -> FileSource:
+    """The source of the records at `path`. UserError where the suffix does not tell which."""
+    if (kind := reader(path)) is Text:
+        raise UserError(f"{path}: the suffix does not tell what it is; use .csv, .tsv, .jsonl or "
+                        ".parquet")
+    return kind(path=path)
+
+
 class Text(FileSource):
     """Plain text. Documents are runs of lines between blank lines, single lines, or whole files.
 

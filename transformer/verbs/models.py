@@ -24,16 +24,10 @@ def families() -> dict:
 
 
 def recipe(family: str, size: str) -> str | None:
-    """The command that trains a size; None where the family is here for interop only.
-
-    It is quoted because some shells look for files wherever a word has a star.
-    """
-    module = families()[family]
-    if not getattr(module, "RECIPE", True):
+    """The command that trains a size; None where the family is here for interop only."""
+    if not getattr(families()[family], "RECIPE", True):
         return None
-    pairs = module.OBJECTIVES == ("sequence_to_sequence",)
-    data = "path=train.tsv,validation=valid.tsv" if pairs else "path=data/*.txt"
-    return f"python train.py 'configs/pretrain/{family}.py:{data},size={size}'"
+    return f"python train.py configs/pretrain/{family}.py:size={size} --data.path=FILE"
 
 
 def rows() -> list[dict]:
