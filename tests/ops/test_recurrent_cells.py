@@ -32,7 +32,7 @@ def test_each_gate_of_an_lstm_hears_the_state():
 
 
 def test_gru_by_hand():
-    """r 3/4, z 1/4, state 0.4, the candidate's weight 2 ln 3 / 0.6: its sum is 2 ln 3 + ln 3 - ln 3.
+    """r 3/4, z 1/4, state 0.4, the candidate's weight 2 ln 3 / 0.6: the sum is 2 ln 3.
 
     Reset before the product: tanh(ln 3 / 2 + 0.3 w) with w 0.3 w = ln 3 / 2 gives 4/5.
     """

@@ -145,7 +145,8 @@ def test_recurrent_weights_begin_as_rotations(begun):
 def test_all_of_an_lstm_is_uniform():
     """Sutskever 2014 §3.4; the biases too."""
     spec = rnn(style="sutskever", width=64, embedding=64, vocab=256)
-    for path, value in jax.tree_util.tree_leaves_with_path(jax.jit(Model(spec).init)(jax.random.key(0))):
+    params = jax.jit(Model(spec).init)(jax.random.key(0))
+    for path, value in jax.tree_util.tree_leaves_with_path(params):
         assert 0.07 < np.abs(value).max() <= 0.08, path
         spread(np.asarray(value), 0.08 / math.sqrt(3))
 

@@ -46,7 +46,7 @@ class RecurrentEncoderDecoder(SourceToTarget):
     def check(self):
         width, table = self.readout.width(self.cell), self.embedding.width
         if width != table and any(isinstance(head, Tied) for _, head in self.heads):
-            raise UserError(f"a Tied head reads {table} dimensions, the width of the embedding, but "
+            raise UserError(f"a Tied head reads {table} dimensions, as wide as the embedding, but "
                             f"the readout gives {width}; make them equal, or use Untied")
 
     def build(self):

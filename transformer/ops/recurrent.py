@@ -1,6 +1,6 @@
 """Recurrent cells, and the loop that carries one along the documents of a row.
 
-A state is a tuple of float32 arrays [B, D]; the first is what the cell shows. Z counts gates, E is D
+A state is a tuple of float32 arrays [B, D]: what the cell shows is first. Z counts gates, E is D
 on the output side of a weight.
 """
 

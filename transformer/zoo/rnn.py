@@ -12,6 +12,8 @@ from transformer.nn.recurrent import RecurrentEncoderDecoder
 
 PAPER = "Sutskever 2014, Cho 2014, Bahdanau 2015"
 OBJECTIVES = ("sequence_to_sequence",)
+INTEROP = ()
+ALONE = "Hugging Face has no recurrent encoder-decoders"
 SMALL = Normal(std=0.01)  # Cho 2014 §4.1, Bahdanau 2015 App. B.1
 
 
