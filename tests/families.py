@@ -12,7 +12,9 @@ import pkgutil
 import pytest
 
 import transformer.zoo
+from transformer.nn.feedforward import FeedForward
 from transformer.nn.model import Decoder, SourceToTarget
+from transformer.spec import from_json, to_json
 
 ALL = tuple(module.name for module in pkgutil.iter_modules(transformer.zoo.__path__))
 # Reaches so short that rows of a dozen tokens meet their ends.
@@ -30,6 +32,20 @@ def value(name: str, size: str = ""):
 DECODERS = tuple(name for name in ALL if type(value(name)) is Decoder)
 TRANSLATORS = tuple(name for name in ALL if isinstance(value(name), SourceToTarget))
 ENCODERS = tuple(name for name in ALL if name not in DECODERS + TRANSLATORS)
+
+
+def plain(spec):
+    """The spec with a feed-forward layer for each attention: a third of the time to compile."""
+    def change(tree):
+        if isinstance(tree, list):
+            return [change(v) for v in tree]
+        if not isinstance(tree, dict):
+            return tree
+        if tree.get("kind") == "Attention":
+            return to_json(FeedForward(width=24, bias=tree["bias"], dropout=tree["dropout"]))
+        return {k: change(v) for k, v in tree.items()}
+
+    return from_json(change(to_json(spec)))
 
 
 def cells(names, default) -> list:

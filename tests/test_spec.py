@@ -13,6 +13,7 @@ from transformer.nn.door import Model
 from transformer.spec import Spec, difference, from_json, nearest, override, read, to_json
 from transformer.zoo.bert import bert
 from transformer.zoo.gpt2 import gpt2
+from transformer.zoo.gpt3 import gpt3
 from transformer.zoo.llama import llama
 from transformer.zoo.vaswani import vaswani
 
@@ -264,6 +265,8 @@ def test_architectures_refuse_indivisible_sizes():
             gpt2(width=64, depth=1, heads=4, **wrong)
     with pytest.raises(UserError, match="kv_heads is -2, but it must be at least 1"):
         llama(width=64, depth=1, heads=4, kv_heads=-2)
+    with pytest.raises(UserError, match="gpt3: depth is 3, but dense and banded layers alternate"):
+        gpt3(width=64, depth=3, heads=4)
     with pytest.raises(UserError, match="width is -256, but it must be at least 1"):
         gpt2(width=-64, depth=1, heads=4)
 

@@ -34,6 +34,7 @@ class Within:
 Count = typing.Annotated[int, Within(1, math.inf, "at least 1")]
 Natural = typing.Annotated[int, Within(0, math.inf, "at least 0")]
 Nonnegative = typing.Annotated[float, Within(0, math.inf, "at least 0")]
+Positive = typing.Annotated[float, Within(math.ulp(0.0), math.inf, "above 0")]
 Rate = typing.Annotated[float, Within(0, 1, "at least 0 and below 1")]
 Seed = typing.Annotated[int, Within(0, 2**32, "at least 0 and below 2**32")]
 

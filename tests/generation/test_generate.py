@@ -1,5 +1,7 @@
 """Generation against the full forward pass, and against a chain whose probabilities are known."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from transformer.generation.prompt import batch_of, fit
 from transformer.nn.context import Run
 from transformer.nn.door import unstack
 
-FAMILIES = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "llama", "t5", "vaswani"))
+FAMILIES = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "llama", "vaswani"))
 NEW = 10
 
 
@@ -211,6 +213,16 @@ def test_sizes_are_rounded_up_a_little():
     assert all(n <= size <= max(n + 15, n * 1.25) for n, size in enumerate(sizes, 1))
     assert len(set(sizes)) < 32
     assert _round(50, 60) == 60 and _round(60, 60) == 60
+
+
+def test_fit_knows_the_length_of_the_sources_own_positions(limited):
+    model = limited(64)
+    spec = SimpleNamespace(embedding=model.spec.embedding,
+                           source_embedding=limited(18).spec.embedding)
+    batch = {**batch_of([[1]]), **batch_of([[5] * 17], "source_")}
+    fitted, _ = fit(SimpleNamespace(spec=spec), batch, 20)
+    assert fitted["source_tokens"].shape == (1, 18)
+    assert fit(model, batch, 20)[0]["source_tokens"].shape == (1, 32)
 
 
 def test_fit_rounds_and_pads(limited):

@@ -13,6 +13,7 @@ from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import unstack
 from transformer.nn.stack import Segment
+from transformer.spec import override
 
 PROMPTS = np.array([6, 4, 2, 1])  # tokens a row, padded to the right
 STEPS = 4
@@ -72,11 +73,24 @@ def test_cached_decode_reads_a_padded_source(tiny, name):
         np.testing.assert_allclose(decoded(small, side=side), wanted, atol=2e-5)
 
 
-def test_cached_decode_keeps_the_blocks_of_a_pattern_apart(tiny, build):
+def test_the_prompt_is_the_prefix(tiny, build):
+    """Its tokens see each other; the next tokens see it and the past, and change nothing of it."""
+    where = "stack.segments.0.pattern.0.sublayers.attention.reach"
+    small = build(override(tiny("gpt2").spec, where, "Either(one=Causal(), other=Prefix())"))
+    prefix = jnp.asarray(np.arange(12) < PROMPTS[:, None], jnp.int32)
+    whole = dataclasses.replace(small, batch={**small.batch, "prefix": prefix})
+    for side in ("right", "left"):
+        np.testing.assert_allclose(decoded(small, side=side), full(whole), atol=2e-5)
+    assert np.abs(full(whole) - full(small)).max() > 0.01
+    np.testing.assert_array_equal(full(small), full(tiny("gpt2")))  # without a prefix: causal
+
+
+def test_cached_decode_keeps_blocks_apart_and_shares_what_is_shared(tiny, build):
     spec = tiny("gpt2").spec
     (block,), repeats = spec.stack.segments[0].pattern, spec.stack.segments[0].repeats
-    pairs = Segment(pattern=(block, block), repeats=repeats)
-    segments = (pairs, Segment(pattern=(block,), repeats=1))
+    pairs = Segment(pattern=(block, block), repeats=repeats, shared=("attention",))
+    again = Segment(pattern=(block,), repeats=2, shared=("attention", "feedforward"))
+    segments = (pairs, again, Segment(pattern=(block,), repeats=1))
     stack = dataclasses.replace(spec.stack, segments=segments)
     small = build(dataclasses.replace(spec, stack=stack))
     np.testing.assert_allclose(decoded(small), full(small), atol=2e-5)

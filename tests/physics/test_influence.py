@@ -10,6 +10,7 @@ from families import ALL, DECODERS, ENCODERS, TRANSLATORS, cells
 
 from transformer.nn.stack import Segment, Stack
 from transformer.ops.reach import Causal, Window
+from transformer.spec import override
 
 PAST = cells(DECODERS + TRANSLATORS, ("gpt1", "gpt2", "gpt3", "llama", "palm", "rnn", "t5"))
 PACKING = cells(ALL, ("gpt1", "gpt2", "gpt3", "llama", "palm", "bert", "modernbert", "t5"))
@@ -88,6 +89,26 @@ def test_two_layers_see_twice_as_far(tiny, build, influence, reach, behind, ahea
     distance = np.arange(12)[:, None] - np.arange(12)
     seen_BTS = own(influence(build(dataclasses.replace(spec, stack=stack)))[0])
     assert (seen_BTS == ((-ahead <= distance) & (distance <= behind))).all()
+
+
+@pytest.fixture(scope="module")
+def prefixed(tiny, build):
+    """GPT-2 that sees prefixes whole (Raffel 2020 §3.2.1)."""
+    where = "stack.segments.0.pattern.0.sublayers.attention.reach"
+    return build(override(tiny("gpt2").spec, where, "Either(one=Causal(), other=Prefix())"))
+
+
+PREFIX = [[1] * 3 + [0] * 2 + [1] * 2 + [0] * 5, [1] * 7 + [0] * 5,
+          [1] + [0] * 3 + [1] * 7 + [0], [0] * 12]
+
+
+def test_a_prefix_is_seen_from_both_sides_by_its_document_alone(influence, prefixed):
+    seen_BTS = own(influence(prefixed, segments=PACKED, prefix=PREFIX)[0])
+    past_TS = np.tril(np.ones((12, 12), bool))
+    expected_BTS = same(PACKED, PACKED) & (past_TS | (np.asarray(PREFIX) > 0)[:, None])
+    # a query before another's prefix sees it; what follows the prefix stays causal
+    assert expected_BTS[0, 0, 2] and not expected_BTS[0, 3, 4] and not expected_BTS[0, 0, 5]
+    assert (seen_BTS == expected_BTS).all()
 
 
 PACKED = [[1] * 5 + [2] * 4 + [0] * 3, [1] * 12, [1] * 2 + [2] * 2 + [3] * 8, [1] * 11 + [0]]

@@ -8,7 +8,7 @@ import pytest
 from transformer.ops import tiles
 from transformer.ops.attention import attend
 from transformer.ops.dropout import example_keys
-from transformer.ops.reach import Causal, Everywhere
+from transformer.ops.reach import Causal, Everywhere, Window
 
 B, T, K = 4, 11, 6
 
@@ -26,6 +26,7 @@ def drawn(heads, groups, keys, packed):
     (4, 2, T, Causal(), False, 0.0, 2**17),  # all rows at once
     (6, 1, T, Everywhere(), True, 0.3, 2 * 6 * T * 4),  # two rows at a time
     (4, 2, 7, None, True, 0.0, 1),  # another source than target
+    (4, 1, T, Causal() & Window(width=2), True, 0.3, 1),
 ])
 def test_tiles_change_no_value_and_no_gradient(monkeypatch, heads, groups, keys, reach, packed,
                                                rate, scores):
@@ -54,7 +55,8 @@ def test_tiles_change_no_value_and_no_gradient(monkeypatch, heads, groups, keys,
 
 
 def test_tiles_of_the_future_are_never_made():
-    """Causal attention over eight tiles makes little more than half of the scores."""
+    """Causal attention over eight tiles makes little more than half of the scores; banded
+    attention those of the band."""
     shape = jax.ShapeDtypeStruct((1, 512, 1, 8), jnp.float32)
     see = jax.ShapeDtypeStruct((1, 512, 512), bool)
 
@@ -62,4 +64,6 @@ def test_tiles_of_the_future_are_never_made():
         apply = lambda q, k, v, see: tiles.attend_in_tiles(q, k, v, see, 1.0, reach=reach)
         return jax.jit(apply).lower(shape, shape, shape, see).compile().cost_analysis()["flops"]
 
-    assert work(Causal()) < 0.65 * work(Everywhere())
+    whole = work(Everywhere())
+    assert work(Causal()) < 0.65 * whole
+    assert work(Causal() & Window(width=32)) < 0.25 * whole

@@ -41,7 +41,8 @@ def fit(model, batch: dict, tokens: int) -> tuple[dict, int]:
               "index": np.asarray(batch.get("index", np.arange(len(prompt_BT))), np.int32)}
     if "source_tokens" in batch:
         source_BS, segments_BS = _aligned(batch, "source_")
-        width = _round(source_BS.shape[1], limit)
+        own = getattr(model.spec, "source_embedding", None) or model.spec.embedding
+        width = _round(source_BS.shape[1], own.position.limit())
         fitted |= {"source_tokens": _wide(source_BS, width),
                    "source_segments": _wide(segments_BS, width)}
     return fitted, capacity

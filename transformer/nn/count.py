@@ -50,6 +50,8 @@ def _weights(spec, shapes, length, source, slots) -> float:
             if name.startswith(("encoder/", "source_")) or re.search(
                     "(cross/(key|value)|align/key)$", name):
                 seen = source
+            elif name == "embedding/project" and not getattr(spec, "source_embedding", None):
+                seen = length + source  # one for both sides
             elif name.startswith(("pooler/", "decoder/start/")):
                 seen = 1
             for head, kind in spec.heads:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 from flax import linen as nn
 
+from transformer.error import UserError
 from transformer.nn.initial import Normal
 from transformer.nn.norm import NoNorm
 from transformer.nn.position import NoPosition
@@ -82,4 +83,8 @@ class EmbeddingModule(nn.Module):
     def logits(self, x_BTD):
         """Scores of every token by the transposed table (Press & Wolf 2017), of a stream as wide as
         the table. -> [B, T, V]"""
+        own, D = self.tokens.shape[1], x_BTD.shape[-1]
+        if D != own:
+            raise UserError(f"the head reads the token table, whose rows have {own} dimensions, but "
+                            f"the stream has {D}; use Untied, or an embedding without a rank")
         return constrain(unembed(x_BTD, self.tokens.astype(x_BTD.dtype)), "BTV")

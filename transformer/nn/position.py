@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from transformer.error import UserError
 from transformer.ops.rotary import rates, rotate
 from transformer.ops.sinusoid import sinusoid
-from transformer.spec import Count, Natural, Spec
+from transformer.spec import Count, Natural, Positive, Spec
 
 
 class NoPosition(Spec):
@@ -73,7 +73,7 @@ class Unscaled(Spec):
 class LinearScaling(Unscaled):
     """All rates divided by `factor`: positions are interpolated (Chen 2023 §2.3)."""
 
-    factor: float
+    factor: Positive
 
     def __call__(self, rate_K):
         return rate_K / self.factor
@@ -86,7 +86,7 @@ class Llama3Scaling(Unscaled):
     many tokens are slow, those that turn more than `high` times are fast.
     """
 
-    factor: float = 8.0
+    factor: Positive = 8.0
     low: float = 1.0
     high: float = 4.0
     length: Count = 8192
@@ -119,7 +119,7 @@ class Rotary(Spec):
 
     def __call__(self, x_BTHK, i_BT):
         width = int(x_BTHK.shape[-1] * self.fraction)
-        if width % 2:
+        if width % 2 or not width:
             turned = f" at fraction {self.fraction}" if self.fraction < 1 else ""
             raise UserError(f"rotary positions pair the dimensions of a head, but head_dim is "
                             f"{width}{turned}; use an even head_dim")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from transformer.error import UserError
 from transformer.nn.attention import Attention
 from transformer.nn.embedding import Embedding
 from transformer.nn.feedforward import FeedForward
@@ -51,6 +52,8 @@ def albert(size: str | None = None, *, width=768, depth=12, heads=12, rank=128, 
     """
     if size is not None:
         return albert(**SIZES[size], dropout=dropout, outputs=outputs, pooler=pooler)
+    if depth % groups:
+        raise UserError(f"albert: depth {depth} does not divide into {groups} groups; use a divisor")
     attention = Attention(heads=heads, bias=True, dropout=dropout, probability_dropout=dropout,
                           init=INIT)
     feedforward = FeedForward(width=hidden or 4 * width, activation="gelu_tanh", bias=True,

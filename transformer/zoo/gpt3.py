@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from transformer.error import UserError
 from transformer.nn.attention import Attention
 from transformer.nn.embedding import Embedding
 from transformer.nn.feedforward import FeedForward
@@ -50,6 +51,9 @@ def gpt3(size: str | None = None, *, width=768, depth=12, heads=12, vocab=50257,
     """
     if size is not None:
         return gpt3(**SIZES[size], dropout=dropout)
+    if depth % 2:
+        raise UserError(f"gpt3: depth is {depth}, but dense and banded layers alternate; use an "
+                        "even depth")
     out_init = Normal(std=0.02 / math.sqrt(2 * depth))
     feedforward = FeedForward(width=4 * width, activation="gelu_tanh", bias=True, dropout=dropout,
                               out_init=out_init)
