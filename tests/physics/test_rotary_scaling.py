@@ -61,7 +61,7 @@ def test_wrong_rotations_are_refused():
         with pytest.raises(UserError, match=f"head_dim is {width} at fraction {fraction}; use an "):
             Rotary(fraction=fraction)(jnp.asarray(X), jnp.asarray(PLACE))
     for scaling in (LinearScaling, Llama3Scaling):
-        with pytest.raises(UserError, match=f"{scaling.__name__}.factor is 0, but it must be above"):
+        with pytest.raises(UserError, match=f"{scaling.__name__}.factor is 0, but it must be "):
             scaling(factor=0)
     with pytest.raises(UserError, match=r"low \(4.0\) must be less than high \(4.0\)"):
         Llama3Scaling(low=4.0)

@@ -85,6 +85,6 @@ class EmbeddingModule(nn.Module):
         the table. -> [B, T, V]"""
         own, D = self.tokens.shape[1], x_BTD.shape[-1]
         if D != own:
-            raise UserError(f"the head reads the token table, whose rows have {own} dimensions, but "
-                            f"the stream has {D}; use Untied, or an embedding without a rank")
+            raise UserError(f"the head reads the token table, whose rows have {own} dimensions, "
+                            f"but the stream has {D}; use Untied, or an embedding without a rank")
         return constrain(unembed(x_BTD, self.tokens.astype(x_BTD.dtype)), "BTV")

@@ -53,7 +53,8 @@ def albert(size: str | None = None, *, width=768, depth=12, heads=12, rank=128, 
     if size is not None:
         return albert(**SIZES[size], dropout=dropout, outputs=outputs, pooler=pooler)
     if depth % groups:
-        raise UserError(f"albert: depth {depth} does not divide into {groups} groups; use a divisor")
+        raise UserError(f"albert: depth {depth} does not divide into {groups} groups; use a "
+                        "divisor")
     attention = Attention(heads=heads, bias=True, dropout=dropout, probability_dropout=dropout,
                           init=INIT)
     feedforward = FeedForward(width=hidden or 4 * width, activation="gelu_tanh", bias=True,
