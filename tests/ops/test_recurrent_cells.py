@@ -32,10 +32,7 @@ def test_each_gate_of_an_lstm_hears_the_state():
 
 
 def test_gru_by_hand():
-    """r 3/4, z 1/4, state 0.4, the candidate's weight 2 ln 3 / 0.6: the sum is 2 ln 3.
-
-    Reset before the product: tanh(ln 3 / 2 + 0.3 w) with w 0.3 w = ln 3 / 2 gives 4/5.
-    """
+    """r 3/4, z 1/4, state 0.4: the candidate is tanh(ln 3 / 2 + 3/4 0.4 ln 3 / 0.6) = 4/5."""
     weight_DZE = jnp.zeros((1, 3, 1)).at[0, 2, 0].set(LN3 / 0.6)
     x_BZE = jnp.asarray([LN3, -LN3, LN3 / 2], jnp.float32)[None, :, None]
     h_BD, = gru(weight_DZE)(x_BZE, (one(0.4),))

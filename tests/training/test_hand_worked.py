@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from transformer.training.adadelta import Adadelta
 from transformer.training.lamb import LAMB
 from transformer.training.optimizer import Adafactor, AdamW, GPT1Adam
 from transformer.training.palm_adafactor import PaLMAdafactor
@@ -29,6 +30,9 @@ WORKED = {
     # x = (1, -1), (1, 1) as clipped, times RMS(p) = 3.5355, 3.6026
     "adafactor": (Adafactor(learning_rate=RATE),
                   ((2.646447, 4.353553), (2.286189, 3.993296), (2.701276, 3.794716))),
+    # steps of 0.001 / sqrt(0.05 * 0.09) * 0.3 at first: the root of eps is the first step's size
+    "adadelta": (Adadelta(learning_rate=Constant(peak=1.0)),
+                 ((2.995528, 4.004472), (2.989843, 3.998787), (2.996871, 3.996738))),
     # the rates are 0.1, 0.1, 0.0707; m = 0.1 * 0.1 * 3.5355 at first, decay 0.01 * 3
     "palm": (PaLMAdafactor(learning_rate=InverseRoot(scale=0.1, hold=1)),
              ((2.934645, 3.995355), (2.838425, 3.952168), (2.796396, 3.919420))),
