@@ -2,9 +2,11 @@
 
 import json
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
+from transformer import objectives
 from transformer.error import UserError
 from transformer.interop.counterpart import counterpart
 from transformer.interop.family import Unsupported, known
@@ -40,7 +42,8 @@ def test_a_family_says_all_that_the_page_needs(family):
     module = FAMILIES[family]
     assert "tiny" in module.SIZES and set(module.COUNTS) <= set(module.SIZES)
     assert bool(module.INTEROP) != bool(getattr(module, "ALONE", ""))
-    assert len(module.__doc__.splitlines()) == 1 and module.PAPER.split(" 20")[0]
+    assert len(module.__doc__.splitlines()) == 1 and module.PAPER
+    assert set(module.OBJECTIVES) <= {found.name for found in iter_modules(objectives.__path__)}
 
 
 def test_every_family_that_comes_in_is_in_the_zoo():

@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from families import ALL, DECODERS, TRANSLATORS, cells, value
 from jax import export
 
 import transformer
 from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
 from transformer.interop import stablehlo
-from transformer.interop.programs import by_layer, inputs
+from transformer.interop.programs import by_layer, functions, inputs, served
 from transformer.nn.door import Model
 from transformer.nn.head import Classes
 from transformer.nn.stack import Segment, Stack
@@ -166,6 +167,18 @@ def test_inputs_are_what_the_model_reads():
     stack = Stack(segments=(Segment(pattern=(block,), repeats=1),))
     prefixed = dataclasses.replace(gpt1("tiny"), stack=stack)
     assert set(inputs(prefixed, 64, 64)) == {"tokens", "segments", "prefix"}
+
+
+@pytest.mark.parametrize("name", cells(ALL, ("albert", "modernbert", "palm", "rnn", "t5")))
+def test_every_family_leaves_rows_and_tokens_open(name):
+    """Traced, not compiled: nothing in a model may ask how many rows there are."""
+    model, _ = served(Model(value(name)), {"discriminator": None})
+    made = functions(model, 10)
+    for program, (function, arguments) in made.items():
+        got = jax.eval_shape(function, *arguments)
+        first = got["hidden"] if program == "forward" else got[0]
+        assert export.is_symbolic_dim(first.shape[0])
+    assert ("decode" in made) == (name in DECODERS + TRANSLATORS)
 
 
 def test_a_program_that_computes_something_else_is_refused(build, tmp_path, monkeypatch):

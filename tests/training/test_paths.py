@@ -106,6 +106,17 @@ def test_a_pair_counts_each_half():
         "discriminator/heads_replaced/classes": 5}
 
 
+def test_recurrent_layers_count_one_by_one():
+    params = tree(
+        encoder__layer_0_forward__input=(4, 3, 4), encoder__layer_0_backward__bias=(3, 4),
+        decoder__start__shown_0=(4, 4), decoder__layer_1__recurrent=(4, 3, 4),
+        decoder__readout__state=(4, 4, 2), heads_logits__unembedding=(4, 9))
+    assert paths.layers(params) == 2 and paths.depths(params) == {
+        "encoder/layer_0_forward/input": 1, "encoder/layer_0_backward/bias": 1,
+        "decoder/start/shown_0": 0, "decoder/layer_1/recurrent": 2, "decoder/readout/state": 3,
+        "heads_logits/unembedding": 4}
+
+
 def test_a_parameter_without_depth_is_named():
     with pytest.raises(UserError, match="stack/mystery"):
         paths.depths(tree(stack__mystery=(4, 4)))
@@ -117,7 +128,7 @@ def test_every_parameter_of_every_architecture_has_a_depth_and_the_right_decay(f
     shapes = Model(getattr(families()[family], family)("tiny")).shapes()
     depths, decays = paths.depths(shapes), paths.named(paths.decayed(shapes))
     for path, leaf in paths.named(shapes).items():
-        vector = path.endswith("bias") or path.split("/")[-1] in ("scale", "shift")
+        vector = path.endswith("bias") or path.split("/")[-1] in ("scale", "shift", "score")
         assert decays[path] == (not vector), path
         stack = leaf.shape[0] if paths.stacked(path) else 1
         assert np.min(depths[path]) >= 0 and np.size(depths[path]) == stack, path

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import export
 
 from transformer.nn.door import Model, unstack
-from transformer.nn.model import Decoder, EncoderDecoder, Pair
+from transformer.nn.model import Decoder, Pair, SourceToTarget
 from transformer.ops.reach import Prefix
 from transformer.spec import Spec
 from transformer.training import paths
@@ -33,36 +33,44 @@ def served(model: Model, params) -> tuple[Model, dict]:
 
 def decodes(spec) -> bool:
     """Whether a model of this spec gives one token after another."""
-    return isinstance(spec, (Decoder, EncoderDecoder)) and "logits" in dict(spec.heads)
+    return isinstance(spec, (Decoder, SourceToTarget)) and "logits" in dict(spec.heads)
 
 
 def programs(model: Model, capacity: int) -> dict:
-    """{name: jax.export.Exported}; how many rows and tokens they are called with is left open.
+    """{name: jax.export.Exported} of `functions`, for every platform."""
+    with jax.default_matmul_precision("highest"):  # a platform's default may be less than fp32
+        return {name: export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)
+                for name, (function, arguments) in functions(model, capacity).items()}
+
+
+def functions(model: Model, capacity: int) -> dict:
+    """{name: (function, the shapes of its arguments)}; numbers of rows and tokens are left open.
 
     forward(params, batch) -> what `Model.apply` gives, without what is None.
     prefill(params, batch) -> logits [b, V] that follow each row's last token, and a cache with room
       for `capacity` tokens.
     decode(params, cache, token [b]) -> the same after one more token.
     """
-    shapes = model.shapes()
-    flat = paths.named(shapes)
-    limit = model.spec.embedding.position.limit()
-    made = {"forward": _export(_forward(model), flat, inputs(model.spec, limit, limit))}
-    if not decodes(model.spec):
-        return made
+    spec, shapes = model.spec, model.shapes()
+    limit = spec.embedding.position.limit()
+    source = (getattr(spec, "source_embedding", None) or spec.embedding).position.limit()
+    forward = _forward(model), (paths.named(shapes), inputs(spec, limit, source))
+    if not decodes(spec):
+        return {"forward": forward}
     layers = by_layer(shapes)
     prefill, decode = _decoding(model, capacity)
-    made["prefill"] = _export(prefill, layers, inputs(model.spec, capacity, limit))
-    batch = inputs(model.spec, None, limit, length=1)
+    batch = inputs(spec, None, source, length=1)
     _, cache = jax.eval_shape(prefill, layers, batch)
     token = jax.ShapeDtypeStruct(batch["tokens"].shape[:1], jnp.int32)
-    return made | {"decode": _export(decode, layers, cache, token)}
+    return {"forward": forward,
+            "prefill": (prefill, (layers, inputs(spec, capacity, source))),
+            "decode": (decode, (layers, cache, token))}
 
 
 def inputs(spec, longest: int | None, source: int | None, length: int | None = None) -> dict:
     """The batch as shapes: b rows of t tokens, t open up to `longest` unless `length` is given, and
     for an encoder-decoder s source tokens up to `source`."""
-    sides = {"t": longest} | ({"s": source} if isinstance(spec, EncoderDecoder) else {})
+    sides = {"t": longest} | ({"s": source} if isinstance(spec, SourceToTarget) else {})
     if length is not None:
         del sides["t"]
     limits = [f"{name} <= {most}" for name, most in sides.items() if most is not None]
@@ -133,8 +141,3 @@ def _decoding(model, capacity: int):
         return model.decode(tree(params), cache, token_B[:, None])
 
     return prefill, decode
-
-
-def _export(function, *arguments):
-    with jax.default_matmul_precision("highest"):  # fp32 proper on every platform
-        return export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)

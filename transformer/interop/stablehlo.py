@@ -20,7 +20,7 @@ from transformer.interop.programs import PLATFORMS, by_layer, inputs, programs, 
 from transformer.interop.stablehlo_card import PARAMETERS, card
 from transformer.interop.whole import whole
 from transformer.nn.door import Model
-from transformer.nn.model import EncoderDecoder
+from transformer.nn.model import SourceToTarget
 from transformer.training import paths
 
 CLOSE = 1e-4  # of the largest value: what a program may differ by from the model it was made from
@@ -77,7 +77,7 @@ def _fill(directory: Path, loaded, capacity: int) -> dict:
 
 def _start(loaded) -> int | None:
     """The id that the answers of an encoder-decoder begin with; None for other models."""
-    if not isinstance(loaded.model.spec, EncoderDecoder):
+    if not isinstance(loaded.model.spec, SourceToTarget):
         return None
     stored = loaded.path / GENERATION
     told = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}

@@ -47,5 +47,5 @@ class RelativeBiasModule(nn.Module):
         table = self.param("table", s.init(1), (s.buckets, s.heads))
         bias_BTSH = table[bucket(i_BT, j_BS, s.buckets, s.distance, s.causal)]
         # positions of one row stand for all rows: that dimension is never split
-        letters = "BHTS" if len(bias_BTSH) > 1 else ".HTS"
+        letters = ".HTS" if bias_BTSH.shape[0] == 1 else "BHTS"
         return constrain(jnp.moveaxis(bias_BTSH, 3, 1), letters)

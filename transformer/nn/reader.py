@@ -63,9 +63,9 @@ class ReaderModule(nn.Module):
             state = advance(x_BZE, state)
             return state, state
 
-        nothing = tuple(jnp.zeros((len(x_SBR), 1, 1)) for _ in self.spec.cell.parts)
+        nothing = tuple(jnp.zeros((x_SBR.shape[0], 1, 1)) for _ in self.spec.cell.parts)
         now = x_SBZE, nothing, time_first(borders(segments_BS, backward))
-        first = still(self.spec.cell, len(segments_BS))
+        first = still(self.spec.cell, segments_BS.shape[0])
         _, states = along(restarting(step), first, now, run, backward)
         return tuple(map(time_first, states))
 

@@ -81,7 +81,7 @@ class RecurrentEncoderDecoderModule(Decoding):
 
         def through(l, step, now):
             now = now, tuple(map(time_first, first[l])), begins_TB
-            return along(restarting(step), still(self.spec.cell, len(x_BTR)), now, run)
+            return along(restarting(step), still(self.spec.cell, x_BTR.shape[0]), now, run)
 
         kept = self.decoder.align.read(source)
         x_BTD, _ = self.decoder(x_BTR, see_BTS, kept, through, ctx.fold(1))
@@ -93,7 +93,7 @@ class RecurrentEncoderDecoderModule(Decoding):
         """Cache: {slot, next [B], source_segments [B, S], layers}, the last with the state of each
         layer and what attention keeps. It has the same size whatever the capacity."""
         source, source_BS = self.encode(batch, None, run)
-        empty = self.start(len(source_BS), capacity)
+        empty = self.start(source_BS.shape[0], capacity)
         first = self.decoder.begin(source, same(jnp.ones_like(source_BS[:, :1]), source_BS))
         return {"slot": empty["slot"], "next": empty["next"], "source_segments": source_BS,
                 "layers": {"state": jax.tree.map(lambda part_B1D: part_B1D[:, 0], first),

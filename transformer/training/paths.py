@@ -18,10 +18,12 @@ from transformer.error import UserError
 NO_DECAY = (r"(^|/|_)bias$", r"(^|/)(scale|shift)$")
 _LAYERS = re.compile(
     r"^(?P<stack>(.*/)?)(?P<kind>segment|shared)_(?P<number>\d+)/(?P<block>\d+)?")
+_RECURRENT = re.compile(r"(^|/)layer_(\d+)")  # each layer by itself
 _DEPTHS = (  # of what is in no layer: its name, and what is added to L where it is after the layers
     (re.compile(r"(^|/)[a-z_]*embedding/"), None),
     (re.compile(r"(^|/)(stack|encoder|decoder)/bias(/|$)"), None),
-    (re.compile(r"(^|/)(final_norm|pooler)/"), 1),
+    (re.compile(r"(^|/)(align|start)/"), None),
+    (re.compile(r"(^|/)(final_norm|pooler|readout)/"), 1),
     (re.compile(r"(^|/)heads_"), 2))
 
 
@@ -93,15 +95,17 @@ def layers(tree) -> int:
     """L, the layers of the deepest stack. A segment that shares all it has counts each block once:
     nothing in the tree says how often it is used.
     """
-    return max(_starts(_blocks(tree))[1].values(), default=0)
+    single = (int(here[2]) + 1 for path in named(tree) if (here := _RECURRENT.search(path)))
+    return max((*_starts(_blocks(tree))[1].values(), *single), default=0)
 
 
 def depths(tree) -> dict:
-    """{path: depth}: 0 for embeddings and relative biases, 1..L for the layers, an array for a
-    stacked leaf and the last of its layers for a shared one.
+    """{path: depth}: 0 for embeddings, relative biases and what carries a recurrent encoder over to
+    the decoder; 1..L for the layers, an array for a stacked leaf and the last of its layers for a
+    shared one.
 
-    L + 1 for a final norm or pooler and L + 2 for heads, the numbering of ELECTRA's layer-wise
-    decay. Each stack of an encoder-decoder or a pair counts its own layers.
+    L + 1 for a final norm, pooler or readout and L + 2 for heads, the numbering of ELECTRA's
+    layer-wise decay. Each stack of an encoder-decoder or a pair counts its own layers.
     """
     patterns, top = _blocks(tree), layers(tree)
     starts, _ = _starts(patterns)
@@ -135,6 +139,8 @@ def _depth(path: str, starts, patterns, top: int):
         blocks, repeats = patterns[key]
         held = starts[key] + 1 + int(here["block"] or 0) + blocks * np.arange(repeats)
         return held if here["kind"] == "segment" else int(held[-1])
+    if here := _RECURRENT.search(path):
+        return int(here[2]) + 1
     for pattern, above in _DEPTHS:
         if pattern.search(path):
             return 0 if above is None else top + above

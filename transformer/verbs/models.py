@@ -71,4 +71,4 @@ def command(arguments: list[str]) -> int:
 
 
 def _print(family, size, parameters, objectives, interop, how) -> None:
-    print(f"{family:11}{size:11}{parameters:>16}  {objectives:25}{interop:13}{how}")
+    print(f"{family:11}{size:13}{parameters:>16}  {objectives:25}{interop:13}{how}")

@@ -13,7 +13,7 @@ from transformer.nn.recurrent import RecurrentEncoderDecoder
 PAPER = "Sutskever 2014, Cho 2014, Bahdanau 2015"
 OBJECTIVES = ("sequence_to_sequence",)
 INTEROP = ()
-ALONE = "Hugging Face has no recurrent encoder-decoders"
+ALONE = "no family there is recurrent"
 SMALL = Normal(std=0.01)  # Cho 2014 §4.1, Bahdanau 2015 App. B.1
 
 
