@@ -34,14 +34,17 @@ def divisor(penalty, n):
 
 
 def plain_search(nats, beam, tokens, stop, early=True):
-    """[(score, log-probability, ids)], best first, of one prompt; nats(list of ids) [n, V]."""
+    """[(score, log-probability, ids)], best first, of one prompt, and how many steps it took.
+
+    nats(list of ids) [n, V]: what follows each. stop: tokens. early: whether to stop early.
+    """
     live, ended = [(0.0, [])], []
     for n in range(1, tokens + 1):
         ahead = nats([ids for _, ids in live])
         found = [(total + float(row[t]), [*ids, t]) for (total, ids), row in zip(live, ahead)
                  for t in range(len(row))]
-        found = sorted(found, key=lambda one: -one[0])[:2 * beam.width]
-        ends = [ids[-1] == stop or n == tokens for _, ids in found]
+        found = sorted(found, key=lambda one: -one[0])[:(1 + len(stop)) * beam.width]
+        ends = [ids[-1] in stop or n == tokens for _, ids in found]
         ended += [(total / divisor(beam.penalty, n), total, ids)
                   for (total, ids), end in list(zip(found, ends))[:beam.width] if end]
         ended = sorted(ended, key=lambda one: -one[0])[:beam.width]
@@ -52,7 +55,7 @@ def plain_search(nats, beam, tokens, stop, early=True):
             break
         if early and full and beam.until == "full":
             break
-    return ended[:beam.answers]
+    return ended[:beam.answers], n
 
 
 def chained(table, first):
@@ -113,7 +116,7 @@ def test_batched_search_with_a_cache_is_the_plain_search_by_full_passes(searched
             last = logits[np.arange(rows), segments.sum(1) - 1, :7][:len(beginnings)]
             return last - np.log(np.exp(last).sum(1, keepdims=True))
 
-        found = plain_search(nats, HOW[name]["choose"], NEW, HOW[name]["stop"])
+        found, _ = plain_search(nats, HOW[name]["choose"], NEW, (HOW[name]["stop"],))
         for place, (score, total, ids) in enumerate(found):
             n = 2 * row + place
             assert made["tokens"][n].tolist() == ids + [9] * (NEW - len(ids)), (row, place)
@@ -166,7 +169,7 @@ def test_the_sure_rule_never_loses_the_best_answer(chain, penalty):
             jax.effects_barrier()
             rules[until] = made, len(model.steps)
         beam = Beam(width=2, penalty=PENALTIES[penalty])
-        ((score, _, _),) = plain_search(chained(table, 1), beam, most, 0, early=False)
+        ((score, _, _),), _ = plain_search(chained(table, 1), beam, most, (0,), early=False)
         made, steps = rules["sure"]
         np.testing.assert_allclose(made["score"][0], score, rtol=1e-5)
         saved += steps < most
@@ -175,24 +178,39 @@ def test_the_sure_rule_never_loses_the_best_answer(chain, penalty):
     assert (lost > 0) == (penalty == "power")  # where length is rewarded, the likely rule does lose
 
 
-@pytest.mark.parametrize("until", ["likely", "full"])
-def test_every_rule_stops_where_it_says(chain, until):
+def test_where_length_costs_the_sure_rule_looks_at_the_next_length(chain):
+    """At the last of 30, 2 alone would score worse than the end that was found; with 0 it wins."""
     model, _ = chain
-    stopped = set()
-    for seed in range(12):
-        table, beam = random_chain(seed), Beam(width=3, answers=3, until=until)
+    table = jnp.log(jnp.array([[0.25] * 4, [0.15, 0.025, 0.8, 0.025], [0.9, 0.05, 0.025, 0.025],
+                               [0.25] * 4]))
+    made = generate(model, table, batch_of([[1]]), tokens=30, stop=0, pad=9, choose=Beam(
+        width=2, penalty=PowerPenalty(alpha=-0.7), until="sure"))
+    assert made["tokens"][0, :3].tolist() == [2, 0, 9]
+    np.testing.assert_allclose(made["score"], np.log(0.8 * 0.9) * 2**0.7, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("until", "stop"), [("likely", (0,)), ("likely", (0, 4)), ("full", (0,))])
+def test_every_rule_stops_where_it_says(chain, until, stop):
+    """Each prompt for itself: one that is done takes no later answer while others go on."""
+    model, _ = chain
+    beam, stopped, firsts = Beam(width=3, answers=3, until=until), set(), (1, 2, 3, 5)
+    for seed in range(10):
+        table = random_chain(seed)
         model.steps.clear()
-        made = generate(model, jnp.asarray(table), batch_of([[2]]), tokens=8, stop=0, choose=beam)
+        made = generate(model, jnp.asarray(table), batch_of([[first] for first in firsts]),
+                        tokens=8, stop=stop, choose=beam)
         jax.effects_barrier()
-        stopped.add(len(model.steps))
-        want = plain_search(chained(table, 2), beam, 8, 0)
+        found = [plain_search(chained(table, first), beam, 8, stop) for first in firsts]
         # paths over the same pairs in another order tie: their scores agree, not their tokens
-        np.testing.assert_allclose(made["score"], [score for score, _, _ in want], rtol=1e-5)
-        for n, (score, _, _) in enumerate(want):
-            path = [2, *made["tokens"][n, :made["lengths"][n]]]
+        want = [score for answers, _ in found for score, _, _ in answers]
+        np.testing.assert_allclose(made["score"], want, rtol=1e-5)
+        for n, score in enumerate(want):
+            path = [firsts[n // 3], *made["tokens"][n, :made["lengths"][n]]]
             total = sum(table[a, b] for a, b in zip(path, path[1:]))
             np.testing.assert_allclose(total / (len(path) - 1), score, rtol=1e-5)
-    assert len(stopped) > 2 and min(stopped) < 8
+        assert len(model.steps) == max(steps for _, steps in found)
+        stopped |= {steps for _, steps in found}
+    assert len(stopped) > 3 and min(stopped) < 8
 
 
 def test_answers_that_do_not_exist_have_no_score(chain):
@@ -210,6 +228,11 @@ def test_several_tokens_may_end_an_answer(chain):
                     choose=Beam(width=2, answers=2, penalty=PowerPenalty(alpha=0.0)))
     assert made["tokens"][:, :3].tolist() == [[3, 9, 9], [2, 3, 9]]
     np.testing.assert_allclose(np.exp(made["score"]), [0.7, 0.15 * 0.7], rtol=1e-5)
+    # however likely the ends are, the search goes on: where length pays, a long answer wins
+    table = jnp.log(jnp.array([[0.4, 0.3, 0.2, 0.1]] * 4))
+    made = generate(model, table, batch_of([[2]]), tokens=4, stop=(0, 1), choose=Beam(
+        width=1, penalty=PowerPenalty(alpha=3.0), until="sure"))
+    assert made["tokens"].tolist() == [[2, 2, 2, 0]]
 
 
 def test_what_all_beams_share_is_not_copied(tiny):
