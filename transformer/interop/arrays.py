@@ -126,26 +126,32 @@ class Translation:
         if "token_type_ids" in flat:
             within("token_type_ids", flat["token_type_ids"], spec.types, "the token types")
             side[ours + "types"] = flat["token_type_ids"]
-        positions = flat.get("position_ids")
-        if positions is None and self.family and self.family.positions:
-            positions = self.family.positions(ids, mask, self.config)
-        if positions is not None:
-            limit = spec.position.limit()
-            within("position_ids", positions, limit or 1 << 31, "the model's positions")
-            side[ours + "positions"] = positions
+        if "position_ids" in flat:
+            offset = getattr(spec.position, "offset", 0)
+            stop = (spec.position.limit() or 1 << 30) + offset
+            within("position_ids", flat["position_ids"], stop, "the model's positions")
+            side[ours + "positions"] = flat["position_ids"] - offset
+        elif self.family and self.family.positions:
+            side[ours + "positions"] = self.family.positions(ids, self.config)
         return side
 
     def _decoder(self, flat: dict) -> dict:
-        if "decoder_input_ids" not in flat:
+        start = self.config and self.config.id("decoder_start_token_id")
+        if "decoder_input_ids" in flat:
+            return flat
+        if start is None:
             raise UserError("this model has a decoder; give its decoder_input_ids too")
-        return flat
+        ids = flat["input_ids"]  # as theirs do: the source, shifted right
+        shifted = np.concatenate([np.full((len(ids), 1), start), ids[:, :-1]], 1)
+        return {**flat, "decoder_input_ids": shifted}
 
     def _pooled(self, inputs: dict) -> dict:
         """Where a decoder is read: at its last token, as each of their classes finds it."""
-        pooled = {"classes", "score"} & self.heads.keys()
+        pooled, ids = {"classes", "score"} & self.heads.keys(), inputs["input_ids"]
+        if pooled and self.family and self.family.pooled:
+            return {"pooled": self.family.pooled(inputs, self.config).reshape(-1)}
         if not (pooled and isinstance(self.spec, Decoder)):
             return {}
-        ids = inputs["input_ids"]
         if "mc_token_ids" in inputs:
             within("mc_token_ids", inputs["mc_token_ids"], ids.shape[-1], "the row")
             at = spread("mc_token_ids", inputs["mc_token_ids"], ids.shape[:-1])

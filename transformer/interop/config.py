@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -18,14 +19,19 @@ NAMES: dict[str, str] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"
                          "tanh": "tanh"}
 
 
+@dataclasses.dataclass(frozen=True)
 class Config:
     """The entries of a config.json. Every method raises UserError for a value it cannot mean.
 
-    tied: whether the output shares the token table, as the weights show; see `family.tied`.
+    where: for messages. architecture: the class. tied: whether the output shares the token table,
+    as the weights show. names: of the tensors, as the table has them.
     """
 
-    def __init__(self, tree: dict[str, Any], where: str = "config.json", tied: bool = True):
-        self.tree, self.where, self.tied = tree, where, tied
+    tree: dict[str, Any]
+    where: str = "config.json"
+    architecture: str = ""
+    tied: bool = True
+    names: frozenset[str] = frozenset()
 
     def __contains__(self, name: str) -> bool:
         return self.tree.get(name) is not None
@@ -82,6 +88,10 @@ class Config:
         if isinstance(names, dict) and names:
             return len(names)
         return self.count("num_labels", 2)
+
+    def with_labels(self, count: int) -> Config:
+        """Where a family counts another number of classes if nothing is said."""
+        return dataclasses.replace(self, tree={**self.tree, "num_labels": count})
 
     def _typed(self, name, default, words, good):
         value = self.raw(name, default)

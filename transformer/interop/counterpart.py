@@ -68,17 +68,27 @@ def _tried(family: Family, architecture: str, spec: Spec, base: dict) -> tuple[d
     tied = not any(isinstance(head, Untied) for _, head in spec.heads)
     try:
         about = family.config(spec)
-        tree = {"tie_word_embeddings": family.ties, **base, **about,
-                "model_type": family.model_type, "architectures": [architecture]}
-        if "logits" in dict(spec.heads):
-            tree["tie_word_embeddings"] = tied
-        labels = {f"{n}": "" for name, head in spec.heads for n in range(
-            head.classes if name in ("classes", "tags") else 0)}
-        read = {**tree, "id2label": labels} if labels else tree
-        again = family.spec(Config(read, "config.json", tied), family.architectures[architecture])
+        if "logits" in dict(spec.heads) and not family.forced:
+            about["tie_word_embeddings"] = tied
+        names = frozenset(name for each in family.rows(spec) for name in each.names())
     except (Unlike, UserError) as reason:
         return {}, [str(reason)] * 9
-    return tree, differences(spec, again)
+    fixed = {"model_type": family.model_type, "architectures": [architecture]}
+    labels = {f"{n}": "" for name, head in spec.heads for n in range(
+        head.classes if name in ("classes", "tags") else 0)}
+    wrong: list[str] = []
+    # what it was imported with, where that still says the same; else what we say
+    for tree in ({**about, **base}, {"tie_word_embeddings": family.ties, **base, **about}):
+        read = {**tree, "id2label": labels} if labels else tree
+        try:
+            again = family.spec(Config(read, "config.json", architecture, tied, names),
+                                family.architectures[architecture])
+        except UserError as reason:
+            wrong = [str(reason)] * 9
+            continue
+        if not (wrong := differences(spec, again)):
+            return {**tree, **fixed}, []
+    return {}, wrong
 
 
 def _variants(spec: Spec) -> Iterator[tuple[Spec, list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -39,10 +40,12 @@ class Family:
     tied: a name that a file may hold -> the name of the tensor that it equals; where the first of
       them differs and `output` names it, the model has a matrix of its own there.
     output: the name of the output matrix, or "" where it is always the token table. ties: whether
-      that is the token table where config.json does not say.
+      that is the token table where config.json does not say; forced: whatever it says.
     unread: regular expressions of names that are no parameters. renamed: (pattern, replacement)
       of names that older files have.
-    positions: (token ids [B,T], mask [B,T], config) -> positions, where they depend on the ids.
+    positions: (token ids [B,T], config) -> positions, where they depend on the ids.
+    pooled: (inputs, config) -> the places [B] at which rows are read, where not the first token of
+      an encoder or the last of a decoder.
     """
 
     model_type: str
@@ -56,9 +59,11 @@ class Family:
     tied: dict[str, str] = dataclasses.field(default_factory=dict)
     output: str = ""
     ties: bool = True
+    forced: bool = False
     unread: tuple[str, ...] = ()
     renamed: tuple[tuple[str, str], ...] = ()
     positions: Callable | None = None
+    pooled: Callable | None = None
 
     def prefix_of(self, architecture: str) -> str:
         """What stands before the trunk's names in the files of one of their classes."""
@@ -74,8 +79,12 @@ class Family:
 
     def names(self, config: Config) -> set[str]:
         """Every name that some class of the family has, given the sizes in a config.json."""
-        tables = [self.rows(self.spec(config, heads)) for heads in self.architectures.values()]
-        return {name for rows in tables for each in rows for name in each.names()}
+        found: set[str] = set()
+        for architecture, heads in self.architectures.items():
+            with contextlib.suppress(UserError):  # what that class would need is of no interest
+                spec = self.spec(dataclasses.replace(config, architecture=architecture), heads)
+                found.update(name for each in self.rows(spec) for name in each.names())
+        return found
 
     def heads(self, architecture: str) -> tuple[str, ...]:
         """The heads of one of their classes. Unsupported lists those that there are."""

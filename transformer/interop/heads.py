@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from transformer.interop.config import Config
-from transformer.interop.table import Row, dense, norm, row, Linear
-from transformer.nn.head import Classes, Masked, Tied, TokenClasses, Untied
+from transformer.interop.family import Unlike
+from transformer.interop.table import Linear, Row, dense, norm, row
+from transformer.nn.head import Classes, Tied, TokenClasses, Untied
 from transformer.spec import Spec
 
 
@@ -22,21 +23,22 @@ def causal(names: tuple[str, ...], config: Config, **others: Spec) -> tuple:
     return tuple((name, others[name] if name in others else known[name]()) for name in names)
 
 
-def encoding(names: tuple[str, ...], config: Config, dropout: float, mlm: Masked) -> tuple:
-    """((name, head), ...) of an encoder. dropout: rate before a classifier."""
-    labels = config.labels()
-    known = {"mlm": mlm, "nsp": Classes(classes=2),
-             "classes": Classes(classes=labels, dropout=dropout),
-             "score": Classes(classes=1, dropout=dropout),
-             "tags": TokenClasses(classes=labels, dropout=dropout),
-             "span": TokenClasses(classes=labels)}
-    return tuple((name, known[name]) for name in names)
+def encoding(names: tuple[str, ...], config: Config, dropout: float, **others: Spec) -> tuple:
+    """((name, head), ...) of an encoder. dropout: rate before a classifier. others: as above."""
+    known = {"nsp": lambda: Classes(classes=2),
+             "classes": lambda: Classes(classes=config.labels(), dropout=dropout),
+             "score": lambda: Classes(classes=1, dropout=dropout),
+             "tags": lambda: TokenClasses(classes=config.labels(), dropout=dropout),
+             "span": lambda: TokenClasses(classes=config.labels())}
+    return tuple((name, others[name] if name in others else known[name]()) for name in names)
 
 
 def rows_of(spec: Spec, tables: dict[str, list[Row]]) -> list[Row]:
     """The rows of the heads that a model has, their paths put under the head's."""
+    if missing := [name for name, _ in spec.heads if name not in tables]:
+        raise Unlike(f"no class has the head {missing[0]}")
     return [Row(tuple(f"heads_{name}/{path}" for path in each.ours), each.theirs, each.form)
-            for name, head in spec.heads if not isinstance(head, Tied) for each in tables[name]]
+            for name, _ in spec.heads for each in tables[name]]
 
 
 def classifier(theirs: str, bias=True) -> list[Row]:
@@ -44,9 +46,10 @@ def classifier(theirs: str, bias=True) -> list[Row]:
     return dense("classes", theirs, bias=bias)
 
 
-def unembedding(theirs: str = "lm_head.weight") -> list[Row]:
-    """Of Untied."""
-    return [row("unembedding", theirs, Linear())]
+def unembedding(spec: Spec, theirs: str = "lm_head.weight") -> list[Row]:
+    """Of the head "logits": nothing where it is the token table."""
+    untied = isinstance(dict(spec.heads).get("logits"), Untied)
+    return [row("unembedding", theirs, Linear())] if untied else []
 
 
 def masked(transform: str, norm_: str, bias: str) -> list[Row]:

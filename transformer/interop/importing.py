@@ -51,12 +51,13 @@ def read(folder: Folder) -> Read:
     if "quantization_config" in tree:
         raise UserError(f"{where}: the weights are quantised; take those that are not")
     architecture, heads = named[0], family.heads(named[0])
-    ties = Config(tree, where).flag("tie_word_embeddings", family.ties)
-    view = View(folder.tensors(), family, architecture, ties)
-    config = Config(tree, where, tied=view.tied if ties else False)
+    config = Config(tree, where, architecture)
+    ties = family.forced or config.flag("tie_word_embeddings", family.ties)
+    view = View(folder.tensors(), family, config, ties)
+    config = dataclasses.replace(config, tied=ties and view.tied, names=view.names)
     spec = family.spec(config, heads)
     rows = family.rows(spec)
-    view.leave(config, {name for each in rows for name in each.names()})
+    view.leave({name for each in rows for name in each.names()})
     shapes = paths.named(Model(spec).shapes())
     return Read(family, architecture, config, spec, parameters(rows, shapes, view), view.notes)
 

@@ -19,8 +19,9 @@ import numpy as np
 
 from transformer.error import UserError
 
-DTYPES = {"F32": np.dtype(np.float32), "F16": np.dtype(np.float16),
-          "BF16": np.dtype(ml_dtypes.bfloat16)}  # what parameters may be
+# What parameters may be, in the order of a file.
+DTYPES = {"F32": np.dtype(np.float32), "BF16": np.dtype(ml_dtypes.bfloat16),
+          "F16": np.dtype(np.float16)}
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16": 16, "F16": 16,
         "BF16": 16, "U32": 32, "I32": 32, "F32": 32, "U64": 64, "I64": 64, "F64": 64}
@@ -146,4 +147,5 @@ def write(path: Path, about: dict[str, tuple[np.dtype, tuple[int, ...]]],
 
 def ordered(about: dict) -> Iterator[str]:
     """Names of `{name: (dtype, shape)}` as files list them: wide types first, so all is aligned."""
-    yield from sorted(about, key=lambda name: (-about[name][0].itemsize, name))
+    kinds = list(DTYPES.values())
+    yield from sorted(about, key=lambda name: (kinds.index(about[name][0]), name))

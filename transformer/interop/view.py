@@ -14,17 +14,20 @@ from transformer.interop.family import Family
 class View:
     """Like `folder.Tensors`, its names those of the table. `notes`: what was passed over.
 
+    ties: whether config.json lets the output be the token table.
+
     Raises:
       UserError: two tensors mean the same, or tied ones differ.
     """
 
-    def __init__(self, tensors, family: Family, architecture: str, ties: bool):
+    def __init__(self, tensors, family: Family, config: Config, ties: bool):
         self._tensors, self.where, self.notes = tensors, tensors.where, []
-        self._family, self._architecture = family, architecture
-        self._there, self._prefixes = {}, self._moved()
+        self._family, self._config = family, config
+        self._there: dict[str, str] = {}
+        spelled = self._speller()
         for name in sorted(tensors.names):
             if not any(re.search(pattern, name) for pattern in family.unread):
-                self._add(self._spelled(name), name)
+                self._add(spelled(name), name)
         for alias, name in family.tied.items():
             if alias in self._there:
                 self._merge(alias, name, ties)
@@ -51,32 +54,34 @@ class View:
         """A new array."""
         return self._tensors.read(self._there[name])
 
-    def leave(self, config: Config, names: set[str]) -> None:
+    def leave(self, names: set[str]) -> None:
         """Passes over tensors that no row reads but another class of the family would."""
         others = self.names - names
         if others:
-            left = sorted(others & (self._family.names(config) | {*self._family.tied}))
+            left = sorted(others & (self._family.names(self._config) | {*self._family.tied}))
             for name in left:
                 del self._there[name]
             if left:
-                self.notes.append(f"{self._architecture} does not read {', '.join(left)}")
+                self.notes.append(f"{self._config.architecture} does not read {', '.join(left)}")
 
-    def _spelled(self, name: str) -> str:
-        for pattern, replacement in self._family.renamed:
-            name = re.sub(pattern, replacement, name)
-        there, here = self._prefixes
-        if name in self._family.tied or not name.startswith(there):
-            return name
-        return here + name.removeprefix(there)
+    def _speller(self):
+        """name in the file -> name in the table."""
+        family, names = self._family, self._tensors.names
+        prefix, own = family.prefix, family.prefix_of(self._config.architecture)
+        begins = lambda start: bool(start) and any(name.startswith(start) for name in names)
+        has = next((start for start in (prefix, own) if begins(start)), "")
+        heads = set()
+        if prefix and not has:  # the bare trunk; what belongs to a head has no prefix anywhere
+            heads = {*family.names(self._config), *family.tied}
+            heads = {name for name in heads if not name.startswith(prefix)}
 
-    def _moved(self) -> tuple[str, str]:
-        """The prefix that the file has, and the one that the table has for it."""
-        prefix, names = self._family.prefix, self._tensors.names
-        own = self._family.prefixes.get(self._architecture, prefix)
-        for there in (prefix, own):
-            if any(name.startswith(there) for name in names):
-                return there, prefix
-        return "", prefix
+        def spelled(name: str) -> str:
+            for pattern, replacement in family.renamed:
+                name = re.sub(pattern, replacement, name)
+            moves = name.startswith(has) and name not in heads
+            return prefix + name.removeprefix(has) if moves else name
+
+        return spelled
 
     def _add(self, name: str, there: str) -> None:
         if name in self._there:

@@ -23,7 +23,8 @@ class Model:
     from 0 if absent), `types` [B,T], `prefix` [B,T] (1 = part of its document's prefix), `masked`
     [B,N], `spans` [B,N,2] (the neighbours of each slot's span), `pooled` [B], `index` [B] (global
     example number, the key of dropout), and the same with `source_` for the encoder of a pair of
-    stacks.
+    stacks. `queries` [B,T] are segment numbers that tokens have as queries only, `segments` if
+    absent: padding may look at a text that never looks back.
     """
 
     spec: Spec
@@ -57,7 +58,7 @@ class Model:
           part: of a Pair, the only one to run: "generator" or "discriminator".
 
         Returns:
-          {head name: logits, "hidden": [B,T,D], "pooled": [B,D] or "memory": [B,S,D]}.
+          {head name: logits, "hidden": [B,T,D], "pooled": [B,D], "memory": [B,S,D]}.
 
         Raises:
           UserError: the rows are longer than the model's positions.

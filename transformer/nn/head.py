@@ -188,10 +188,22 @@ class ClassesModule(Projecting):
                             bias=(C,) if self.spec.bias else None)
 
 
+class Transform(Spec):
+    """norm(activation(dense(x))) at every position."""
+
+    activation: Activation = "gelu"
+    norm: Spec = NoNorm()
+    bias: bool = True
+
+
 class TokenClasses(Head):
-    """Class logits at every position (tagging; start and end of an answer). -> [B, T, C]"""
+    """Class logits at every position (tagging; start and end of an answer). -> [B, T, C]
+
+    transform: of the stream before (Warner 2024), or None.
+    """
 
     classes: Count
+    transform: Transform | None = None
     dropout: Rate = 0.0
     init: Spec = Normal()
 
@@ -200,10 +212,14 @@ class TokenClasses(Head):
 
 
 class TokenClassesModule(Projecting):
-    """Owns classes [D,C]."""
+    """Owns classes [D,C], and transform [D,D] and norm if the spec says so."""
 
     @nn.compact
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
-        C = self.spec.classes
+        C, before, D = self.spec.classes, self.spec.transform, x_BTD.shape[-1]
+        if before is not None:
+            x_BTD = self.project("transform", "btd,de->bte", x_BTD, (D, D),
+                                 bias=(D,) if before.bias else None)
+            x_BTD = before.norm.build("norm")(ACTIVATIONS[before.activation](x_BTD))
         h_BTD = ctx.drop(x_BTD, self.spec.dropout, 0)
         return self.project("classes", "btd,dc->btc", h_BTD, (h_BTD.shape[-1], C), bias=(C,))

@@ -50,12 +50,13 @@ class EncoderDecoder(SourceToTarget):
     """Two stacks (Vaswani 2017). One token table serves both sides and the head.
 
     source_embedding: the encoder's own positions, types and norm over that table (BART); None where
-    both sides share all of the embedding.
+    both sides share all of the embedding. pooler: makes one vector of a target.
     """
 
     encoder: Stack
     decoder: Stack
     source_embedding: Embedding | None = None
+    pooler: Spec = NoPooler()
 
     def build(self):
         return EncoderDecoderModule(self)
@@ -189,6 +190,7 @@ class EncoderDecoderModule(Decoding):
         own = s.source_embedding
         self.source_embedding = own and EmbeddingModule(own, self.embedding, ("tokens",))
         self.encoder, self.decoder = StackModule(s.encoder), StackModule(s.decoder)
+        self.pooler = s.pooler.build()
         self.heads = {name: head.build() for name, head in s.heads}
 
     def encode(self, batch, rng=None, run=Run()):
@@ -204,9 +206,10 @@ class EncoderDecoderModule(Decoding):
                                   memory_BS=batch.get("source_segments"))
         x_BTD = self.embedding(batch["tokens"], None, ctx.fold(0))
         x_BTD, _ = self.decoder(x_BTD, ctx.fold(1))
-        outputs = {name: head(x_BTD, None, batch, self.embedding, ctx.fold(2 + n))
+        pooled_BD = self.pooler(x_BTD, batch)
+        outputs = {name: head(x_BTD, pooled_BD, batch, self.embedding, ctx.fold(2 + n))
                    for n, (name, head) in enumerate(self.heads.items())}
-        return {**outputs, "hidden": x_BTD, "memory": memory_BSD}
+        return {**outputs, "hidden": x_BTD, "memory": memory_BSD, "pooled": pooled_BD}
 
     def open(self, batch, capacity: int, run=Run()):
         memory_BSD = self.encode(batch, None, run)

@@ -16,35 +16,48 @@ from transformer.nn.norm import LayerNorm
 from transformer.nn.position import Learned
 from transformer.nn.residual import PostNorm
 from transformer.nn.stack import Block, Segment, Stack
+from transformer.spec import Spec
 
 UNPOOLED = (("mlm",), ("tags",), ("span",))  # classes that are built without the pooler
 
 
 def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
     """config.json -> our architecture."""
+    position = Learned(length=config.count("max_position_embeddings", 512))
+    activation = config.activation("hidden_act", "gelu")
+    norm = LayerNorm(eps=config.number("layer_norm_eps", 1e-12))
+    return encoder(config, heads, position=position, types=2, norm=norm,
+                   pooler=NoPooler() if heads in UNPOOLED else Pooler(),
+                   mlm=Masked(activation=activation, norm=norm))
+
+
+def encoder(config: Config, heads: tuple[str, ...], *, position: Learned, types: int,
+            norm: LayerNorm, pooler: Spec, sizes=(768, 12, 12, 3072), vocab: int = 30522,
+            rank: int | None = None, **others: Spec) -> Encoder:
+    """The frame that BERT shares with RoBERTa and ELECTRA.
+
+    sizes: default width, depth, heads and feed-forward width. vocab, types: defaults. others:
+    heads that the family has a form of its own for.
+    """
     for name, only in (("is_decoder", False), ("add_cross_attention", False),
                        ("position_embedding_type", "absolute"), ("tie_word_embeddings", True)):
         config.refuse(name, only)
-    width, dropout = config.count("hidden_size", 768), config.rate("hidden_dropout_prob", 0.1)
-    activation = config.activation("hidden_act", "gelu")
-    norm = LayerNorm(eps=config.number("layer_norm_eps", 1e-12))
+    dropout = config.rate("hidden_dropout_prob", 0.1)
     attention = Attention(
-        heads=config.count("num_attention_heads", 12), bias=True, dropout=dropout,
+        heads=config.count("num_attention_heads", sizes[2]), bias=True, dropout=dropout,
         probability_dropout=config.rate("attention_probs_dropout_prob", 0.1))
-    feedforward = FeedForward(width=config.count("intermediate_size", 3072), bias=True,
-                              activation=activation, dropout=dropout)
+    feedforward = FeedForward(width=config.count("intermediate_size", sizes[3]), bias=True,
+                              activation=config.activation("hidden_act", "gelu"), dropout=dropout)
     block = Block(residual=PostNorm(norm=norm),
                   sublayers=(("attention", attention), ("feedforward", feedforward)))
-    depth = config.count("num_hidden_layers", 12)
+    depth = config.count("num_hidden_layers", sizes[1])
     return Encoder(
         embedding=Embedding(
-            vocab=config.count("vocab_size", 30522), width=width,
-            types=config.count("type_vocab_size", 2), norm=norm, dropout=dropout,
-            position=Learned(length=config.count("max_position_embeddings", 512))),
-        stack=Stack(segments=(Segment(pattern=(block,), repeats=depth),)),
-        pooler=NoPooler() if heads in UNPOOLED else Pooler(),
-        heads=encoding(heads, config, config.rate("classifier_dropout", dropout),
-                       Masked(activation=activation, norm=norm)),
+            vocab=config.count("vocab_size", vocab), width=config.count("hidden_size", sizes[0]),
+            rank=rank, types=config.count("type_vocab_size", types), norm=norm, dropout=dropout,
+            position=position),
+        stack=Stack(segments=(Segment(pattern=(block,), repeats=depth),)), pooler=pooler,
+        heads=encoding(heads, config, config.rate("classifier_dropout", dropout), **others),
     )
 
 
@@ -64,7 +77,17 @@ def config(spec: Encoder) -> dict:
 
 def rows(spec: Encoder) -> list[Row]:
     """The name table."""
-    trunk, layer = "bert.embeddings.", "bert.encoder.layer.{l}."
+    mlm = "cls.predictions."
+    heads = {"mlm": masked(mlm + "transform.dense", mlm + "transform.LayerNorm", mlm + "bias"),
+             "nsp": classifier("cls.seq_relationship"), "span": classifier("qa_outputs"),
+             **{name: classifier("classifier") for name in ("classes", "score", "tags")}}
+    pooled = dense("pooler/dense", "bert.pooler.dense") * isinstance(spec.pooler, Pooler)
+    return [*trunk(spec, "bert."), *pooled, *rows_of(spec, heads)]
+
+
+def trunk(spec: Encoder, prefix: str) -> list[Row]:
+    """The rows of embedding and layers, which RoBERTa and ELECTRA name alike."""
+    table, layer = prefix + "embeddings.", prefix + "encoder.layer.{l}."
     three = [line for name in ("query", "key", "value")
              for line in dense(f"attention/{name}", f"{layer}attention.self.{name}")]
     block = [
@@ -74,19 +97,16 @@ def rows(spec: Encoder) -> list[Row]:
         *dense("feedforward/down", layer + "output.dense"),
         *norm("feedforward_norm", layer + "output.LayerNorm"),
     ]
-    mlm = "cls.predictions."
-    heads = {"mlm": masked(mlm + "transform.dense", mlm + "transform.LayerNorm", mlm + "bias"),
-             "nsp": classifier("cls.seq_relationship"), "span": classifier("qa_outputs"),
-             **{name: classifier("classifier") for name in ("classes", "score", "tags")}}
     return [
-        row("embedding/tokens", trunk + "word_embeddings.weight"),
-        row("embedding/types", trunk + "token_type_embeddings.weight"),
-        row("embedding/positions", trunk + "position_embeddings.weight"),
-        *norm("embedding/norm", trunk + "LayerNorm"), *layers("stack", spec.stack, block),
-        *(dense("pooler/dense", "bert.pooler.dense") if isinstance(spec.pooler, Pooler) else ()),
-        *rows_of(spec, heads),
+        row("embedding/tokens", table + "word_embeddings.weight"),
+        row("embedding/types", table + "token_type_embeddings.weight"),
+        row("embedding/positions", table + "position_embeddings.weight"),
+        *norm("embedding/norm", table + "LayerNorm"), *layers("stack", spec.stack, block),
     ]
 
+
+OLD = ((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias"))
+COUNTED = r"(^|\.)embeddings\.(position|token_type)_ids$"  # 0, 1, 2, ... in older files
 
 FAMILY = Family(
     model_type="bert", spec=spec, config=config, rows=rows, prefix="bert.",
@@ -97,6 +117,5 @@ FAMILY = Family(
         "BertForQuestionAnswering": ("span",)},
     tied={"cls.predictions.decoder.weight": "bert.embeddings.word_embeddings.weight",
           "cls.predictions.decoder.bias": "cls.predictions.bias"},
-    unread=(r"(^|\.)embeddings\.(position|token_type)_ids$",),
-    renamed=((r"LayerNorm\.gamma$", "LayerNorm.weight"), (r"LayerNorm\.beta$", "LayerNorm.bias")),
+    unread=(COUNTED,), renamed=OLD,
 )

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from transformer.interop.anatomy import Unlike, eps, sublayers
+from transformer.interop.anatomy import eps, sublayers
 from transformer.interop.config import Config
-from transformer.interop.family import Family
+from transformer.interop.family import Family, Unlike
 from transformer.interop.heads import causal, classifier, rows_of, unembedding
 from transformer.interop.table import Conv1D, Row, dense, layers, norm, row
 from transformer.nn.attention import Attention
@@ -76,7 +76,7 @@ def rows(spec: Decoder) -> list[Row]:
         *dense("feedforward/down", layer + "mlp.c_proj", Conv1D()),
         *norm("feedforward_norm", layer + "ln_2"),
     ]
-    heads = {"logits": unembedding(), "classes": classifier("score", bias=False),
+    heads = {"logits": unembedding(spec), "classes": classifier("score", bias=False),
              "score": classifier("multiple_choice_head.summary")}
     return [
         row("embedding/tokens", TABLE),

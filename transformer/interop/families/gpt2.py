@@ -70,7 +70,7 @@ def rows(spec: Decoder) -> list[Row]:
         *dense("feedforward/up", layer + "mlp.c_fc", Conv1D()),
         *dense("feedforward/down", layer + "mlp.c_proj", Conv1D()),
     ]
-    heads = {"logits": unembedding(), "classes": classifier("score", bias=False),
+    heads = {"logits": unembedding(spec), "classes": classifier("score", bias=False),
              "score": classifier("multiple_choice_head.summary"),
              "tags": classifier("classifier"), "span": classifier("qa_outputs")}
     return [

@@ -12,32 +12,41 @@ from transformer.nn.attention import Attention
 from transformer.nn.embedding import Embedding
 from transformer.nn.feedforward import FeedForward
 from transformer.nn.model import Decoder
-from transformer.nn.norm import RMSNorm
+from transformer.nn.norm import NoNorm, RMSNorm
 from transformer.nn.residual import PreNorm
 from transformer.nn.stack import Block, Segment, Stack
 from transformer.ops.reach import Causal
+from transformer.spec import Spec
 
 
 def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
     """config.json -> our architecture."""
-    width, count = config.count("hidden_size", 4096), config.count("num_attention_heads", 32)
+    width = config.count("hidden_size", 4096)
+    count = config.count("num_attention_heads", 32)
+    return decoder(
+        config, heads, norm=RMSNorm(eps=config.number("rms_norm_eps", 1e-6)),
+        embedding=Embedding(vocab=config.count("vocab_size", 32000), width=width),
+        hidden=config.count("intermediate_size", 11008), mlp_bias=config.flag("mlp_bias", False),
+        activation=config.activation("hidden_act", "silu"),
+        depth=config.count("num_hidden_layers", 32), heads_=count,
+        kv_heads=config.count("num_key_value_heads", count),
+        head_dim=config.count("head_dim", max(1, width // count)))
+
+
+def decoder(config: Config, heads: tuple[str, ...], *, embedding: Embedding, norm: RMSNorm,
+            depth: int, heads_: int, kv_heads: int, head_dim: int, hidden: int, activation: str,
+            mlp_bias=False, qk_norm: Spec = NoNorm()) -> Decoder:
+    """The frame that LLaMA shares with its successors."""
     attention = Attention(
-        heads=count, kv_heads=config.count("num_key_value_heads", count),
-        head_dim=config.count("head_dim", max(1, width // count)),
-        bias=config.flag("attention_bias", False), reach=Causal(), rotary=rotary_of(config),
+        heads=heads_, kv_heads=kv_heads, head_dim=head_dim, qk_norm=qk_norm, reach=Causal(),
+        bias=config.flag("attention_bias", False), rotary=rotary_of(config),
         probability_dropout=config.rate("attention_dropout", 0.0))
-    feedforward = FeedForward(
-        width=config.count("intermediate_size", 11008), gated=True,
-        activation=config.activation("hidden_act", "silu"), bias=config.flag("mlp_bias", False))
-    norm = RMSNorm(eps=config.number("rms_norm_eps", 1e-6))
+    feedforward = FeedForward(width=hidden, gated=True, activation=activation, bias=mlp_bias)
     block = Block(residual=PreNorm(norm=norm),
                   sublayers=(("attention", attention), ("feedforward", feedforward)))
-    depth = config.count("num_hidden_layers", 32)
     return Decoder(
-        embedding=Embedding(vocab=config.count("vocab_size", 32000), width=width),
-        stack=Stack(segments=(Segment(pattern=(block,), repeats=depth),), final_norm=norm),
-        heads=causal(heads, config),
-    )
+        embedding=embedding, heads=causal(heads, config),
+        stack=Stack(segments=(Segment(pattern=(block,), repeats=depth),), final_norm=norm))
 
 
 def config(spec: Decoder) -> dict:
@@ -51,7 +60,7 @@ def config(spec: Decoder) -> dict:
         "intermediate_size": feedforward.width, "hidden_act": NAMES[feedforward.activation],
         "rms_norm_eps": eps(spec.stack.final_norm), "attention_bias": attention.bias,
         "mlp_bias": feedforward.bias, "attention_dropout": attention.probability_dropout,
-        **written(attention.rotary),
+        "rope_parameters": written(attention.rotary),
     }
 
 
@@ -65,9 +74,12 @@ def rows(spec: Decoder) -> list[Row]:
     three = [line for name in ("gate", "up", "down")
              for line in dense(f"feedforward/{name}", f"{layer}mlp.{name}_proj",
                                bias=feedforward.bias)]
+    if not isinstance(attention.qk_norm, NoNorm):
+        looks += [*norm("attention/query_norm", layer + "self_attn.q_norm", bias=False),
+                  *norm("attention/key_norm", layer + "self_attn.k_norm", bias=False)]
     block = [*norm("attention_norm", layer + "input_layernorm", bias=False), *looks,
              *norm("feedforward_norm", layer + "post_attention_layernorm", bias=False), *three]
-    heads = {"logits": unembedding(), "classes": classifier("score", bias=False),
+    heads = {"logits": unembedding(spec), "classes": classifier("score", bias=False),
              "tags": classifier("score"), "span": classifier("qa_outputs")}
     return [
         row("embedding/tokens", "model.embed_tokens.weight"),

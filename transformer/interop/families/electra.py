@@ -1,0 +1,61 @@
+"""ELECTRA: generator and discriminator are two directories; BERT's names."""
+
+from __future__ import annotations
+
+from transformer.interop.config import Config
+from transformer.interop.families import bert
+from transformer.interop.family import Family
+from transformer.interop.heads import classifier, masked, rows_of
+from transformer.interop.table import Row, dense, row
+from transformer.nn.head import Masked, NoPooler, Pooler, Replaced
+from transformer.nn.model import Encoder
+from transformer.nn.norm import LayerNorm
+from transformer.nn.position import Learned
+
+SIZES = (256, 12, 4, 1024)
+
+
+def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
+    """config.json -> our architecture."""
+    for name, only in (("summary_type", "first"), ("summary_use_proj", True)):
+        config.refuse(name, only)
+    norm = LayerNorm(eps=config.number("layer_norm_eps", 1e-12))
+    width, rank = config.count("hidden_size", SIZES[0]), config.count("embedding_size", 128)
+    pooler = {("classes",): Pooler(activation="gelu"),
+              ("score",): Pooler(activation=config.activation("summary_activation", "gelu"))}
+    return bert.encoder(
+        config, heads, sizes=SIZES, types=2, norm=norm, rank=None if rank == width else rank,
+        position=Learned(length=config.count("max_position_embeddings", 512)),
+        pooler=pooler.get(heads, NoPooler()), mlm=Masked(activation="gelu", norm=norm),
+        replaced=Replaced(activation=config.activation("hidden_act", "gelu")))
+
+
+def config(spec: Encoder) -> dict:
+    """Our architecture -> config.json."""
+    return {**bert.config(spec), "embedding_size": spec.embedding.rank or spec.embedding.width}
+
+
+def rows(spec: Encoder) -> list[Row]:
+    """The name table."""
+    found, generator = "discriminator_predictions.", "generator_predictions."
+    pooled = {"classes": "classifier.dense", "score": "sequence_summary.summary"}
+    heads = {"mlm": masked(generator + "dense", generator + "LayerNorm", "generator_lm_head.bias"),
+             "replaced": [*dense("transform", found + "dense"),
+                          *dense("classes", found + "dense_prediction")],
+             "classes": classifier("classifier.out_proj"), "span": classifier("qa_outputs"),
+             **{name: classifier("classifier") for name in ("score", "tags")}}
+    project = dense("embedding/project", "electra.embeddings_project")
+    return [*bert.trunk(spec, "electra."), *(project * bool(spec.embedding.rank)),
+            *(line for name, _ in spec.heads if isinstance(spec.pooler, Pooler)
+              for line in dense("pooler/dense", pooled[name])), *rows_of(spec, heads)]
+
+
+FAMILY = Family(
+    model_type="electra", spec=spec, config=config, rows=rows, prefix="electra.",
+    architectures={
+        "ElectraForPreTraining": ("replaced",), "ElectraForMaskedLM": ("mlm",), "ElectraModel": (),
+        "ElectraForSequenceClassification": ("classes",), "ElectraForMultipleChoice": ("score",),
+        "ElectraForTokenClassification": ("tags",), "ElectraForQuestionAnswering": ("span",)},
+    tied={"generator_lm_head.weight": "electra.embeddings.word_embeddings.weight"},
+    unread=(bert.COUNTED,), renamed=bert.OLD,
+)
