@@ -17,7 +17,7 @@ from transformer.nn.boundary import Boundary
 from transformer.nn.context import Run
 from transformer.nn.door import Model
 from transformer.nn.alignment import NoAttention, Summary
-from transformer.nn.head import Classes, NoPooler, Pooler, TokenClasses
+from transformer.nn.head import Classes, NoPooler, Pooler, TokenClasses, Transform
 from transformer.nn.bias import RelativeBias
 from transformer.nn.initial import FanIn, Glorot, Normal, Orthogonal, Truncated, Zeros
 from transformer.nn.norm import LayerNorm, NoNorm, RMSNorm
@@ -47,12 +47,13 @@ from transformer.zoo.vaswani import vaswani
 
 LABELS = (("classes", Classes(classes=3)), ("tags", TokenClasses(classes=3)),
           ("boundary", Boundary()))
+TRANSFORMED = (("tags", TokenClasses(classes=3, transform=Transform())),)
 ROTARY = "stack.segments.0.pattern.0.sublayers.attention.rotary"
 REACH = ROTARY.replace("rotary", "reach")
 VALUES = (
     albert("tiny"), bert("nano", outputs=(MASKED, NEXT_SENTENCE, *LABELS)), gpt1("tiny"),
     gpt2("tiny"), llama("tiny"), vaswani("tiny"), bart("tiny"), electra("tiny"), gemma("tiny"),
-    gpt3("tiny"), modernbert("tiny"), neox("tiny"), palm("tiny"), t5("tiny"),
+    gpt3("tiny"), modernbert("tiny", outputs=TRANSFORMED), neox("tiny"), palm("tiny"), t5("tiny"),
     override(llama("tiny"), f"{ROTARY}.scaling", "LinearScaling(factor=2.0)"),
     override(llama("tiny"), f"{ROTARY}.scaling", "Llama3Scaling(length=64)"),
     override(gpt2("tiny"), REACH, "Either(one=Causal(), other=Prefix())"),
@@ -74,7 +75,7 @@ WHEN_NONE = {"out_init": Normal(std=0.03), "position_init": Normal(std=0.03), "r
              "scale": 0.3, "kv_heads": 2, "head_dim": 24, "query_init": Normal(std=0.03),
              "project_init": Normal(std=0.03), "rank": 16, "bias": RelativeBias(heads=4),
              "source_embedding": bart("tiny").embedding, "length": 4,
-             "recurrent_init": Normal(std=0.03)}
+             "recurrent_init": Normal(std=0.03), "transform": Transform()}
 
 
 def another(spec, field):
@@ -86,6 +87,8 @@ def another(spec, field):
         return not old
     if isinstance(old, (int, float)):
         return 2 * old or type(old)(0.25 if isinstance(old, float) else 2)
+    if field == "over":
+        return "mean"
     if isinstance(old, str):
         return "silu" if old != "silu" else "relu"
     if field == "shared":

@@ -128,8 +128,13 @@ class ReplacedModule(Projecting):
 
 
 class Pooler(Spec):
-    """One vector per row: norm(activation(dense(x at batch["pooled"]))); position 0 by default."""
+    """One vector per row: norm(activation(dense(x))).
 
+    over: x is the stream at batch["pooled"] ("token"), position 0 by default, or the mean over the
+    text that this token belongs to.
+    """
+
+    over: Literal["token", "mean"] = "token"
     activation: Activation = "tanh"
     norm: Spec = NoNorm()
     bias: bool = True
@@ -145,7 +150,8 @@ class PoolerModule(Projecting):
     @nn.compact
     def __call__(self, x_BTD, batch):
         D = x_BTD.shape[-1]
-        h_BD = self.project("dense", "bd,de->be", read(x_BTD, batch), (D, D),
+        x_BD = {"token": read, "mean": mean}[self.spec.over](x_BTD, batch)
+        h_BD = self.project("dense", "bd,de->be", x_BD, (D, D),
                             bias=(D,) if self.spec.bias else None)
         return self.spec.norm.build("norm")(ACTIVATIONS[self.spec.activation](h_BD))
 
@@ -162,6 +168,15 @@ def read(x_BTD, batch):
     if "pooled" not in batch:
         return x_BTD[:, 0]
     return jnp.take_along_axis(x_BTD, batch["pooled"][:, None, None], 1)[:, 0]
+
+
+def mean(x_BTD, batch):
+    """The mean over the text of that position, which its segment number tells. -> [B, D]"""
+    if "segments" not in batch:
+        return x_BTD.mean(1)
+    segments_BT1 = batch["segments"][..., None]
+    text_B1 = read(segments_BT1, batch)
+    return x_BTD.mean(1, where=segments_BT1 == text_B1[:, None])
 
 
 class Classes(Head):
