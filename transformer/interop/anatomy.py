@@ -7,7 +7,7 @@ from transformer.nn.stack import Stack
 from transformer.spec import Spec, to_json
 
 # What changes how a model begins and learns, but not what it computes from its parameters.
-TRAINING = ("init", "out_init", "position_init", "dropout", "probability_dropout")
+TRAINING = ("init", "dropout")  # names that end so
 
 
 def sublayers(spec: Spec, kind: type, *names: str) -> list[Spec]:
@@ -38,7 +38,7 @@ def differences(ours: Spec, theirs: Spec) -> list[str]:
 
 
 def _plain(value, width: int):
-    """JSON without what only training reads, and with the sizes of heads written out."""
+    """JSON without what only training reads, the sizes of heads and all layers written out."""
     if isinstance(value, Spec):
         value = to_json(value)
     if isinstance(value, list):
@@ -48,7 +48,15 @@ def _plain(value, width: int):
     if {"heads", "kv_heads", "head_dim"} <= value.keys():
         value = {**value, "kv_heads": value["kv_heads"] or value["heads"],
                  "head_dim": value["head_dim"] or width // value["heads"]}
-    return {name: _plain(each, width) for name, each in value.items() if name not in TRAINING}
+    if value.get("kind") == Stack.__name__:
+        value = {**value, "segments": [each for one in value["segments"] for each in _layers(one)]}
+    return {name: _plain(each, width) for name, each in value.items()
+            if not name.endswith(TRAINING)}
+
+
+def _layers(segment: dict) -> list[dict]:
+    """The blocks one by one: what repeats is a matter of form, unless parameters are shared."""
+    return [segment] if segment["shared"] else segment["pattern"] * segment["repeats"]
 
 
 def _differ(ours, theirs, path: str) -> list[str]:
