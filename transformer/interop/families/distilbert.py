@@ -10,7 +10,7 @@ from transformer.interop.table import Linear, Row, dense, layers, norm, row
 from transformer.nn.attention import Attention
 from transformer.nn.embedding import Embedding
 from transformer.nn.feedforward import FeedForward
-from transformer.nn.head import Masked, NoPooler, Pooler
+from transformer.nn.head import Masked, NoPooler, Pooler, TokenClasses
 from transformer.nn.model import Encoder
 from transformer.nn.norm import LayerNorm
 from transformer.nn.position import Learned
@@ -40,7 +40,8 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
                                 length=config.count("max_position_embeddings", 512))),
         stack=Stack(segments=(Segment(pattern=(block,), repeats=depth),)),
         pooler=Pooler(activation="relu") if heads in POOLED else NoPooler(),
-        heads=encoding(heads, config, before, mlm=Masked(activation=activation, norm=NORM)),
+        heads=encoding(heads, config, before, mlm=Masked(activation=activation, norm=NORM),
+                       span=TokenClasses(classes=2, dropout=config.rate("qa_dropout", 0.1))),
     )
 
 
