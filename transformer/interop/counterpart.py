@@ -17,8 +17,11 @@ from transformer.interop.config import Config
 from transformer.interop.family import Family, Unsupported, known
 from transformer.interop.table import Row
 from transformer.nn.head import NoPooler, Pooler, Tied, Untied
+from transformer.nn.model import Encoder
 from transformer.ops.placement import letters
 from transformer.spec import Spec
+
+POSITIONS = "embedding/positions"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,3 +127,17 @@ def trimmed(spec: Spec, params: dict, size: int) -> tuple[Spec, dict]:
     embedding = dataclasses.replace(spec.embedding, vocab=size)
     return (dataclasses.replace(spec, embedding=embedding, heads=heads),
             {path: array[cut(path, array)] for path, array in params.items()})
+
+
+def aligned(spec: Spec, params: dict, pad: int) -> tuple[Spec, dict]:
+    """The model with as many unread rows before its positions as RoBERTa has for a padding id:
+    positions begin behind it. Other kinds of models as they are."""
+    position = spec.embedding.position
+    offset = getattr(position, "offset", 0)
+    if type(spec) is not Encoder or offset in (0, pad + 1):
+        return spec, params
+    read = params[POSITIONS][offset:]
+    table = np.concatenate([np.zeros((pad + 1, *read.shape[1:]), read.dtype), read])
+    position = dataclasses.replace(position, offset=pad + 1)
+    embedding = dataclasses.replace(spec.embedding, position=position)
+    return dataclasses.replace(spec, embedding=embedding), {**params, POSITIONS: table}

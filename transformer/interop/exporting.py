@@ -10,11 +10,14 @@ import numpy as np
 from transformer.error import UserError
 from transformer.interop import card, proof, tokenizer, weights
 from transformer.interop.config import Config
-from transformer.interop.counterpart import Counterpart, counterpart, trimmed
+from transformer.interop.counterpart import Counterpart, aligned, counterpart, trimmed
 from transformer.interop.family import Family, known
 from transformer.interop.folder import CONFIG, GENERATION
+from transformer.interop.half import PARTS, half
 from transformer.interop.importing import KEPT
 from transformer.interop.whole import whole
+from transformer.nn.model import Pair
+from transformer.spec import Spec
 from transformer.training import paths
 
 PARITY, CARD = "parity.json", "README.md"
@@ -30,37 +33,53 @@ def original(step: Path) -> tuple[Family | None, Config | None]:
     return known().get(tree.get("model_type")), Config(tree, str(path))
 
 
-def send(loaded, target: Path) -> dict:
+def send(loaded, target: Path, part: str | None = None) -> dict:
     """Writes the directory `target`, or nothing. -> what parity.json holds
 
     Args:
-      loaded: from `transformer.load`, its parameters as they are stored.
+      loaded: from `transformer.load`, its parameters as they are stored. part: of a pair the half
+        that is written, the discriminator by default.
 
     Raises:
       Unsupported: they have no such architecture; says what differs from the nearest.
       Disproved: what was written does not give the same model back.
-      UserError: `target` exists, or a parameter is not finite.
+      UserError: `target` exists, a parameter is not finite, or `part` of what is no pair.
     """
     family, kept = original(loaded.path)
     base = {} if kept is None else {n: v for n, v in kept.tree.items() if n not in CODE}
-    spec, params = loaded.model.spec, paths.named(loaded.params)
+    spec, params, halved = _whole_or_half(loaded, part)
     _require_finite(loaded.path, params)
-    vocab = spec.embedding.vocab
+    vocab, special = spec.embedding.vocab, loaded.tokenizer.special
     if family is None and loaded.tokenizer.size < vocab:
         spec, params = trimmed(spec, params, loaded.tokenizer.size)
-    found = counterpart(spec, params, family, base)
+    if family is None and "pad" in special:
+        spec, params = aligned(spec, params, special["pad"])
+    found = counterpart(spec, params, known()["electra"] if halved else family, base)
     with whole(target) as folder:
         weights.write(folder, found.family, found.architecture, found.rows, found.params)
         _write(folder / CONFIG, _config(found, loaded, base))
         if (generation := _generation(found, loaded)) is not None:
             _write(folder / GENERATION, generation)
-        notes = [*found.notes, *tokenizer.write(loaded.tokenizer, loaded.path / KEPT, folder)]
+        notes = [*found.notes, *halved,
+                 *tokenizer.write(loaded.tokenizer, loaded.path / KEPT, folder)]
         report = {"model_type": found.family.model_type, "architecture": found.architecture,
                   "vocabulary": {"model": vocab, "written": found.spec.embedding.vocab},
                   "notes": notes, **proof.prove(folder, found)}
         _write(folder / PARITY, report)
         (folder / CARD).write_text(card.card(found, report), encoding="utf-8")
     return report
+
+
+def _whole_or_half(loaded, part: str | None) -> tuple[Spec, dict, list[str]]:
+    """What is written of a model, and a line about what is not."""
+    spec, params = loaded.model.spec, paths.named(loaded.params)
+    if isinstance(spec, Pair):
+        part = part or PARTS[0]
+        other, = set(PARTS) - {part}
+        return *half(spec, params, part), [f"this is the {part}; --part={other} writes the other"]
+    if part is not None:
+        raise UserError(f"{loaded.path}: this model is not a pair; leave --part={part} out")
+    return spec, params, []
 
 
 def _config(found: Counterpart, loaded, base: dict) -> dict:

@@ -25,6 +25,9 @@ def command(arguments: list[str]) -> int:
     parser.add_argument("--capacity", type=int, default=1024, metavar="N", help="stablehlo: tokens "
                         "of prompt and answer together that decoding has room for, int (default: "
                         "%(default)s, or the model's positions if they are fewer)")
+    parser.add_argument("--part", choices=("discriminator", "generator"),
+                        help="of ELECTRA's pair, which has no place in one directory there "
+                        "(default: the discriminator)")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the proof here as well")
     options = parser.parse_args(arguments)
     require_folder(options.json)
@@ -34,7 +37,7 @@ def command(arguments: list[str]) -> int:
     from transformer import load
     from transformer.interop.exporting import send
 
-    report = send(load(options.checkpoint, stored=True), options.target)
+    report = send(load(options.checkpoint, stored=True), options.target, options.part)
     told = [kind for kinds in report["outputs"].values() for kind in kinds.values()]
     print(f"{options.target}: {report['architecture']}, {report['tensors']} tensors bit for bit, "
           f"outputs within {max(one['largest_difference'] for one in told):.2g}")
