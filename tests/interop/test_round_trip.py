@@ -103,8 +103,10 @@ def test_what_no_output_needs_is_left_out(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize(("spec", "reason"), [
-    (palm("tiny"), "heads.0.1.scale"), (gpt3("tiny"), "reach"),
-    (gpt2(width=24, depth=1, heads=2, vocab=61, length=32, bias=False), "bias: False -> True"),
+    (palm("tiny"), "residual: ParallelNorm -> PreNorm"),
+    (gpt3("tiny"), "stack.segments.1.sublayers.attention.reach: Both -> Causal"),
+    (gpt2(width=24, depth=1, heads=2, vocab=61, length=32, bias=False),
+     "sublayers.attention.bias: False -> True"),
 ])
 def test_what_has_no_counterpart_is_refused(spec, reason, checkpoint, tmp_path, capsys):
     step = checkpoint(spec)
@@ -136,7 +138,7 @@ def test_a_config_that_says_something_else_leaves_nothing(checkpoint, tmp_path, 
         write(path, {**tree, "layer_norm_epsilon": 0.1} if path.name == "config.json" else tree)
 
     monkeypatch.setattr(exporting, "_write", lied)
-    with pytest.raises(Disproved, match="logits differs by .* on ragged rows"):
+    with pytest.raises(Disproved, match="(logits|hidden) differs by .* on ragged"):
         send(step, tmp_path / "theirs")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step"]
 
@@ -151,10 +153,11 @@ def test_a_diverged_run_is_not_exported(checkpoint, tmp_path):
 @pytest.mark.parametrize(("entries", "status", "words"), [
     ({"model_type": "mamba"}, 3, "supported: albert, bart, bert"),
     ({"architectures": ["GPT2ForJokes"]}, 3, "GPT2LMHeadModel, GPT2Model"),
-    ({"n_embd": 36}, 2, "wte.weight is [61, 30], but its config.json makes it [61, 36]"),
+    ({"n_embd": 35}, 2, "wte.weight is [61, 30], but its config.json makes it [61, 35]"),
     ({"n_layer": 4}, 2, "lacks transformer.h.3"),
     ({"n_layer": 2}, 2, "nothing here reads transformer.h.2"),
-    ({"n_layer": 10**9}, 2, "lacks transformer.h.3"),
+    ({"n_layer": 10_000}, 2, "lacks transformer.h.3"),
+    ({"n_layer": 10**9}, 2, "n_layer is 1000000000, but it must be a whole number from 1 to"),
     ({"n_head": "five"}, 2, "n_head is 'five', but it must be a whole number above 0"),
     ({"n_head": 7}, 2, "does not divide by 7 heads"),
     ({"activation_function": "quick_gelu"}, 2, "activation_function is 'quick_gelu'"),
@@ -259,5 +262,5 @@ def test_a_file_may_keep_the_other_of_two_tied_tensors(hugging_face):
 def test_families_are_listed_where_one_is_unknown():
     from transformer.interop.family import of_type
 
-    with pytest.raises(Unsupported, match="gpt2, gpt_neox, openai-gpt, llama|albert.*t5"):
+    with pytest.raises(Unsupported, match="albert, bart, .*gpt2, .*, roberta, t5$"):
         of_type("mamba")

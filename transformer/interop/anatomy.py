@@ -42,7 +42,9 @@ def _plain(value, width: int):
     if isinstance(value, Spec):
         value = to_json(value)
     if isinstance(value, list):
-        return [_plain(each, width) for each in value]
+        named = value and all(isinstance(v, list) and len(v) == 2 and isinstance(v[0], str)
+                              for v in value)
+        return _plain(dict(value), width) if named else [_plain(each, width) for each in value]
     if not isinstance(value, dict):
         return value
     if {"heads", "kv_heads", "head_dim"} <= value.keys():
@@ -60,7 +62,7 @@ def _layers(segment: dict) -> list[dict]:
 
 
 def _differ(ours, theirs, path: str) -> list[str]:
-    if isinstance(ours, dict) and isinstance(theirs, dict) and ours.keys() == theirs.keys():
+    if isinstance(ours, dict) and isinstance(theirs, dict) and list(ours) == list(theirs):
         pairs = [(name, ours[name], theirs[name]) for name in ours]
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
         pairs = [(str(n), *pair) for n, pair in enumerate(zip(ours, theirs))]
@@ -73,4 +75,6 @@ def _differ(ours, theirs, path: str) -> list[str]:
 def _short(value) -> str:
     if isinstance(value, dict) and "kind" in value:
         return str(value["kind"])
-    return repr(value) if not isinstance(value, (dict, list)) else f"{len(value)} entries"
+    if isinstance(value, dict):
+        return ", ".join(value) or "none"
+    return f"{len(value)} of them" if isinstance(value, list) else repr(value)

@@ -18,6 +18,8 @@ ACTIVATIONS: dict[str, Activation] = {
 NAMES: dict[str, str] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu", "silu": "silu",
                          "tanh": "tanh"}
 
+DEEPEST = 10_000  # layers
+
 
 @dataclasses.dataclass(frozen=True)
 class Config:
@@ -45,6 +47,11 @@ class Config:
         """A whole number above 0. Without a default it must be there."""
         return self._typed(name, default, "a whole number above 0",
                            lambda v: type(v) is int and v > 0)
+
+    def depth(self, name: str, default: int) -> int:
+        """How many layers: a bound, because names and layers are listed before weights are read."""
+        return self._typed(name, default, f"a whole number from 1 to {DEEPEST:,}",
+                           lambda v: type(v) is int and 0 < v <= DEEPEST)
 
     def number(self, name: str, default: float | None = None) -> float:
         """A finite number."""

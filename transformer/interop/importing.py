@@ -13,7 +13,7 @@ from transformer.interop.config import Config
 from transformer.interop.family import Family, of_type
 from transformer.interop.folder import CONFIG, GENERATION, Folder
 from transformer.interop.step import seal, write_about, write_state
-from transformer.interop.table import parameters
+from transformer.interop.table import parameters, require_names
 from transformer.interop.tokenizer import FILES, tokenizer_in
 from transformer.interop.view import View
 from transformer.interop.whole import whole
@@ -57,6 +57,7 @@ def read(folder: Folder) -> Read:
     config = dataclasses.replace(config, tied=ties and view.tied, names=view.names)
     spec = family.spec(config, heads)
     rows = family.rows(spec)
+    require_names(rows, view)
     view.leave({name for each in rows for name in each.names()})
     shapes = paths.named(Model(spec).shapes())
     return Read(family, architecture, config, spec, parameters(rows, shapes, view), view.notes)

@@ -168,15 +168,22 @@ def parameters(rows: list[Row], shapes: dict, tensors) -> dict[str, np.ndarray]:
     return made
 
 
+def require_names(rows: list[Row], tensors) -> None:
+    """UserError for the first name of a table that there is no tensor for."""
+    for each in rows:
+        for name in each.names():
+            if name not in tensors.names:
+                raise UserError(f"{tensors.where}: lacks {name}, which its config.json asks for")
+
+
 def _require_all(rows: list[Row], shapes: dict, tensors) -> None:
+    require_names(rows, tensors)
     ours = [path for each in rows for path in each.ours]
     if sorted(ours) != sorted(shapes):
         raise ValueError(f"the table and the model differ: {sorted(set(ours) ^ set(shapes))}")
     for each in rows:
         expected = each.form.theirs(each.shapes(shapes))
         for name in each.names():
-            if name not in tensors.names:
-                raise UserError(f"{tensors.where}: lacks {name}, which its config.json asks for")
             if tensors.shape(name) != expected:
                 raise UserError(f"{tensors.where}: {name} is {list(tensors.shape(name))}, but "
                                 f"its config.json makes it {list(expected)}")

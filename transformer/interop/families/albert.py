@@ -36,7 +36,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
                               activation=activation)
     block = Block(residual=PostNorm(norm=layer_norm),
                   sublayers=(("attention", attention), ("feedforward", feedforward)))
-    pattern = (block,) * config.count("inner_group_num", 1)
+    pattern = (block,) * config.depth("inner_group_num", 1)
     before = config.rate("classifier_dropout_prob", 0.1)
     return Encoder(
         embedding=Embedding(
@@ -54,7 +54,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
 
 def _repeats(config: Config) -> list[int]:
     """How often each group is applied: application i is of group int(i * groups / depth)."""
-    depth, groups = config.count("num_hidden_layers", 12), config.count("num_hidden_groups", 1)
+    depth, groups = config.depth("num_hidden_layers", 12), config.depth("num_hidden_groups", 1)
     if groups > depth:
         raise UserError(f"{config.where}: {groups} num_hidden_groups in {depth} layers")
     chosen = [int(i / (depth / groups)) for i in range(depth)]

@@ -76,7 +76,7 @@ def stacks(config: Config) -> dict[str, Stack]:
             hidden_dropout=config.rate("activation_dropout", 0.0))
         each = Block(residual=PostNorm(norm=NORM),
                      sublayers=(*looks, ("feedforward", feedforward)))
-        depth = config.count(f"{side}_layers", 12)
+        depth = config.depth(f"{side}_layers", 12)
         made[side] = Stack(segments=(Segment(pattern=(each,), repeats=depth),))
     return made
 

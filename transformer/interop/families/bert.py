@@ -50,7 +50,7 @@ def encoder(config: Config, heads: tuple[str, ...], *, position: Learned, types:
                               activation=config.activation("hidden_act", "gelu"), dropout=dropout)
     block = Block(residual=PostNorm(norm=norm),
                   sublayers=(("attention", attention), ("feedforward", feedforward)))
-    depth = config.count("num_hidden_layers", sizes[1])
+    depth = config.depth("num_hidden_layers", sizes[1])
     return Encoder(
         embedding=Embedding(
             vocab=config.count("vocab_size", vocab), width=config.count("hidden_size", sizes[0]),

@@ -32,7 +32,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
                               activation=activation)
     block = Block(residual=PostNorm(norm=NORM),
                   sublayers=(("attention", attention), ("feedforward", feedforward)))
-    depth = config.count("n_layers", 6)
+    depth = config.depth("n_layers", 6)
     before = dropout if "tags" in heads else config.rate("seq_classif_dropout", 0.2)
     return Encoder(
         embedding=Embedding(vocab=config.count("vocab_size", 30522), dropout=dropout, norm=NORM,

@@ -22,7 +22,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
                             scale=width**0.5),
         hidden=config.count("intermediate_size", 24576),
         activation="gelu_tanh" if activation == "gelu" else activation,
-        depth=config.count("num_hidden_layers", 28),
+        depth=config.depth("num_hidden_layers", 28),
         heads_=config.count("num_attention_heads", 16),
         kv_heads=config.count("num_key_value_heads", 16), head_dim=config.count("head_dim", 256))
 

@@ -37,7 +37,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
         embedding=Embedding(vocab=config.count("vocab_size", 50257), width=width,
                             position=Learned(length=config.count("n_positions", 1024)),
                             dropout=config.rate("embd_pdrop", 0.1)),
-        stack=Stack(segments=(Segment(pattern=(block,), repeats=config.count("n_layer", 12)),),
+        stack=Stack(segments=(Segment(pattern=(block,), repeats=config.depth("n_layer", 12)),),
                     final_norm=norm),
         heads=causal(heads, config),
     )

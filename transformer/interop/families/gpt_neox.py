@@ -53,7 +53,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
     parallel = config.flag("use_parallel_residual", True)
     block = Block(residual=ParallelNorm(norm=norm, own=True) if parallel else PreNorm(norm=norm),
                   sublayers=(("attention", attention), ("feedforward", feedforward)))
-    depth = config.count("num_hidden_layers", 44)
+    depth = config.depth("num_hidden_layers", 44)
     return Decoder(
         embedding=Embedding(vocab=config.count("vocab_size", 50432), width=width),
         stack=Stack(segments=(Segment(pattern=(block,), repeats=depth),), final_norm=norm),

@@ -28,7 +28,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
         embedding=Embedding(vocab=config.count("vocab_size", 32000), width=width),
         hidden=config.count("intermediate_size", 11008), mlp_bias=config.flag("mlp_bias", False),
         activation=config.activation("hidden_act", "silu"),
-        depth=config.count("num_hidden_layers", 32), heads_=count,
+        depth=config.depth("num_hidden_layers", 32), heads_=count,
         kv_heads=config.count("num_key_value_heads", count),
         head_dim=config.count("head_dim", max(1, width // count)))
 

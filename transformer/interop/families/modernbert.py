@@ -54,8 +54,8 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
 
 def _kinds(config: Config) -> list[str]:
     """The kind of each layer; older files say every how many layers one looks everywhere."""
-    depth = config.count("num_hidden_layers", 22)
-    every = config.count("global_attn_every_n_layers", 3)
+    depth = config.depth("num_hidden_layers", 22)
+    every = config.depth("global_attn_every_n_layers", 3)
     kinds = config.raw("layer_types", [LOCAL if n % every else FULL for n in range(depth)])
     if not (isinstance(kinds, list) and len(kinds) == depth
             and all(kind in (FULL, LOCAL) for kind in kinds)):

@@ -23,7 +23,7 @@ def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
                             width=config.count("hidden_size", 4096)),
         hidden=config.count("intermediate_size", 22016),
         activation=config.activation("hidden_act", "silu"),
-        depth=config.count("num_hidden_layers", 32),
+        depth=config.depth("num_hidden_layers", 32),
         heads_=config.count("num_attention_heads", 32),
         kv_heads=config.count("num_key_value_heads", 32), head_dim=config.count("head_dim", 128))
 

@@ -31,12 +31,12 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder | EncoderDecoder:
     table = Embedding(vocab=config.count("vocab_size", 32128), width=width, dropout=dropout)
     made = encoding(heads, config, config.rate("classifier_dropout", 0.0),
                     logits=_output(config, width) if "logits" in heads else None)
-    depth = config.count("num_layers", 6)
+    depth = config.depth("num_layers", 6)
     if config.architecture in ALONE:
         return Encoder(embedding=table, stack=_stack(config, depth, False), heads=made)
     return EncoderDecoder(
         embedding=table, encoder=_stack(config, depth, False),
-        decoder=_stack(config, config.count("num_decoder_layers", depth), True),
+        decoder=_stack(config, config.depth("num_decoder_layers", depth), True),
         pooler=Pooler() if "classes" in heads else NoPooler(), heads=made)
 
 
