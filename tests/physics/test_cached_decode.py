@@ -55,14 +55,14 @@ def full(small):
     return np.take_along_axis(logits_BTV, place[..., None], 1)
 
 
-@pytest.mark.parametrize("name", cells(DECODERS, ("gpt1", "gpt2", "gpt3", "llama", "palm")))
+@pytest.mark.parametrize("name", cells(DECODERS, ("gpt2", "gpt3", "llama", "palm")))
 def test_cached_decode_equals_the_full_pass(tiny, name):
     wanted = full(tiny(name))
     for side in ("right", "left"):
         np.testing.assert_allclose(decoded(tiny(name), side=side), wanted, atol=2e-5)
 
 
-@pytest.mark.parametrize("name", cells(TRANSLATORS, ("bart", "rnn", "t5", "vaswani")))
+@pytest.mark.parametrize("name", cells(TRANSLATORS, ("bart", "rnn", "t5")))
 def test_cached_decode_reads_a_padded_source(tiny, name):
     small = tiny(name)
     source = np.arange(7) < np.array([7, 5, 3, 1])[:, None]

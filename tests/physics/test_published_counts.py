@@ -8,6 +8,8 @@ import pytest
 from transformer.nn.door import Model
 from transformer.nn.head import Tied
 from transformer.nn.model import Decoder
+from transformer.nn.residual import FirstBare, PreNorm
+from transformer.ops.reach import Causal, Everywhere, Window
 from transformer.zoo.albert import albert
 from transformer.zoo.bert import MASKED, bert
 from transformer.zoo.electra import MASKED as ELECTRA_MASKED
@@ -16,6 +18,7 @@ from transformer.zoo.gpt1 import gpt1
 from transformer.zoo.gpt2 import gpt2
 from transformer.zoo.gpt3 import gpt3
 from transformer.zoo.llama import llama
+from transformer.zoo.modernbert import modernbert
 from transformer.zoo.palm import palm
 from transformer.zoo.vaswani import vaswani
 
@@ -160,6 +163,36 @@ def test_attention_biases_of_the_original_transformer(size, count):
         segment = dataclasses.replace(segment, pattern=(biased(segment.pattern[0]),))
         stacks[name] = dataclasses.replace(getattr(spec, name), segments=(segment,))
     assert Model(dataclasses.replace(spec, **stacks)).count() == count
+
+
+def layers(spec):
+    """The attention of every layer, from the first to the last."""
+    blocks = [block for s in spec.stack.segments for block in s.pattern * s.repeats]
+    return [dict(block.sublayers)["attention"] for block in blocks]
+
+
+def test_gpt3_alternates_dense_and_banded_layers():
+    """§2.1: "alternating dense and locally banded sparse attention patterns"."""
+    reaches = [layer.reach for layer in layers(gpt3("175b"))]
+    assert len(reaches) == 96
+    assert set(reaches[::2]) == {Causal()} and set(reaches[1::2]) == {Causal() & Window(width=256)}
+
+
+@pytest.mark.parametrize("size,depth", [("base", 22), ("large", 28), ("tiny", 4)])
+def test_every_third_layer_of_modernbert_looks_everywhere(size, depth):
+    """§2.1.2, from the first layer on; only that one reads the embedding without a norm."""
+    spec = modernbert(size)
+    wanted = {True: (Everywhere(), 160_000.0),
+              False: (Window(width=8 if size == "tiny" else 64), 10_000.0)}
+    assert [(layer.reach, layer.rotary.base) for layer in layers(spec)] == [
+        wanted[n % 3 == 0] for n in range(depth)]
+    rules = [block.residual for s in spec.stack.segments for block in s.pattern * s.repeats]
+    assert [type(rule) for rule in rules] == [FirstBare] + [PreNorm] * (depth - 1)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 4, 5, 6, 9])
+def test_modernbert_of_any_depth(depth):
+    assert len(layers(modernbert(depth=depth))) == depth
 
 
 def test_llama_widths():
