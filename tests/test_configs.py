@@ -109,16 +109,6 @@ def test_a_table_gets_the_checkpoints_model(kind, request, tmp_path):
     assert {name.split("/")[0] for name in transfer(params, base)[1]} == {"heads_classes"}
 
 
-def test_the_recipe_of_sutskever_2014():
-    """0.7 for 5 of 7.5 epochs of a gradient per sentence of 30 tokens, then halved five times."""
-    made, = stages("configs/pretrain/rnn.py", []).values()
-    rate = made.optimizer.learning_rate
-    assert [float(rate(n)) / 30 for n in (0, 468_749, 468_750, made.steps - 1)] == pytest.approx(
-        [0.7, 0.7, 0.35, 0.7 / 2**5])
-    assert made.optimizer.clip == pytest.approx(5 / 30)
-    assert (made.batch, made.model.reading, made.model.depth) == (128, "backward", 4)
-
-
 def test_models_compared_on_multi30k_differ_in_what_they_are_called_for():
     made = {name: stages(f"configs/pretrain/multi30k.py:folder=x,model={name}", [])[""]
             for name in ("vaswani", "rnn", "rnn_attention")}

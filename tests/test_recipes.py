@@ -11,7 +11,7 @@ from transformer.data.corpus import Holdout
 from transformer.data.vocabulary import Bytes
 from transformer.nn.count import train_flops
 from transformer.nn.door import Model
-from transformer.nn.model import EncoderDecoder
+from transformer.nn.model import SourceToTarget
 from transformer.training.config import stages
 from transformer.verbs.models import families
 
@@ -52,6 +52,12 @@ PAPERS = {
                     dict(decay=0.0, clip=None)),
     "t5:size=1.1-xxl": ((2048, 568), M, {0: 1e-2, 10_000: 1e-2, 40_000: 5e-3, M: 1e-3}, {}),
     "bart:size=large": ((8000, 510), 500_000, {0: 0, 30_000: 4e-4, 500_000: 0}, FAIRSEQ),
+    # of a gradient per sentence, here per token: 30 times the rate, a thirtieth of the norm
+    "rnn:size=sutskever2014": ((128, 64), 703_125,
+                               {0: 21, 468_749: 21, 468_750: 10.5, 703_124: 21 / 2**5},
+                               dict(momentum=0.0, decay=0.0, clip=5 / 30)),
+    "rnn:size=cho2014": ((64, 64), 3 * M, {0: 1}, dict(rho=0.95, eps=1e-6, clip=1 / 30)),
+    "rnn:size=bahdanau2015": ((80, 64), 288_000, {0: 1}, dict(rho=0.95, eps=1e-6, clip=1 / 30)),
     "vaswani:size=base": ((896, 128), 100_000, {3999: 6.99e-4, 15_999: 3.49e-4},
                           dict(b1=0.9, b2=0.98, eps=1e-9, decay=0.0, clip=None)),
     "vaswani:size=big": ((896, 128), 300_000, {3999: 4.94e-4}, {}),
@@ -62,7 +68,7 @@ GPT3_BATCHES = {"125m": (0.5, 6e-4), "350m": (0.5, 3e-4), "760m": (0.5, 2.5e-4),
                 "175b": (3.2, 6e-5)}
 DROPOUT = {"gpt1": 0.1, "gpt2": 0.0, "gpt3": 0.0, "distilgpt2": 0.1, "distilbert": 0.1,
            "bert": 0.1, "roberta": 0.1, "modernbert": 0.0, "electra": 0.1, "t5": 0.1, "bart": 0.1,
-           "vaswani": 0.1, "llama": 0.0, "palm": 0.0}
+           "vaswani": 0.1, "llama": 0.0, "palm": 0.0, "rnn": 0.0}
 OBJECTIVES = {
     "roberta": dict(rate=0.15, replace=(0.8, 0.1, 0.1)), "modernbert": dict(rate=0.3),
     "palm": dict(z=1e-4), "llama": dict(z=0.0),
@@ -147,7 +153,7 @@ def test_published_sizes_run_in_slices_that_divide_the_batch(name):
 def test_tiny_is_short(name):
     """A core does some 5e10 FLOP/s on such shapes: 3 minutes on two are at most 1.8e13."""
     found = made(f"{name}:size=tiny")
-    source = found.rows.length if isinstance(found.model, EncoderDecoder) else 0
+    source = found.rows.length if isinstance(found.model, SourceToTarget) else 0
     slots = round(0.3 * found.rows.length) if not source else None
     flops = found.steps * found.batch * train_flops(Model(found.model), found.rows.length, source,
                                                     slots)

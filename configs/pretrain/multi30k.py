@@ -8,6 +8,7 @@ from transformer.data.padding import Padded
 from transformer.data.pieces import Pieces
 from transformer.data.table import Table
 from transformer.nn.alignment import NoAttention
+from transformer.nn.initial import Glorot
 from transformer.nn.readout import Copied
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
 from transformer.spec import Spec
@@ -27,12 +28,12 @@ def transformer() -> Spec:
 
 
 def recurrent(attention: bool) -> Spec:
-    """GRUs as wide, 4.7M parameters as Bahdanau 2015 put them together.
+    """GRUs as wide, 4.5M parameters as Bahdanau 2015 put them together.
 
     Without attention the source, reversed, has one reader, and speaks through its last state alone
     (Sutskever 2014).
     """
-    made = rnn(width=256, embedding=256, hidden=256, vocab=VOCAB, dropout=0.3)
+    made = rnn(width=256, embedding=256, hidden=256, vocab=VOCAB, dropout=0.3, init=Glorot())
     blind = dict(attention=NoAttention(), reading="backward", start=Copied())
     return made if attention else dataclasses.replace(made, **blind)
 

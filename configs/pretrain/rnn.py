@@ -48,7 +48,7 @@ def experiment(n: Numbers, size: str) -> dict:
     return dict(
         model=rnn(**shape),
         task=Translation(),
-        rows=Padded(length=n.length, source_length=n.length, buckets=(16, 32, 48)),
+        rows=Padded(length=n.length, source_length=n.length),
         objective=SequenceToSequence(),
         optimizer=optimizer(n, size),
     )

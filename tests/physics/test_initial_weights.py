@@ -15,10 +15,11 @@ TRUNCATED = 0.02 * 0.879626  # a unit normal cut at two has this deviation
 
 @pytest.fixture(scope="module")
 def begun(tiny):
-    """begun(family) -> {path: initial value}."""
+    """begun(family or a model) -> {path: initial value}."""
 
     def begun(name, size=""):
-        params = jax.jit(tiny(name, size).model.init)(jax.random.key(0))
+        model = tiny(name, size).model if isinstance(name, str) else Model(name)
+        params = jax.jit(model.init)(jax.random.key(0))
         leaves = jax.tree_util.tree_leaves_with_path(params)
         return {jax.tree_util.keystr(p, simple=True, separator="/"): np.asarray(v)
                 for p, v in leaves}
@@ -131,7 +132,8 @@ def test_vaswani_is_glorot(begun):
 
 def test_recurrent_weights_begin_as_rotations(begun):
     """Bahdanau 2015 App. B.1."""
-    for path, value in weights(begun("rnn")).items():
+    spec = rnn(style="bahdanau", width=64, embedding=64, hidden=64, vocab=256)
+    for path, value in weights(begun(spec)).items():
         if path.endswith("recurrent"):
             for n in range(3):
                 np.testing.assert_allclose(value[:, n] @ value[:, n].T, np.eye(64), atol=1e-5)
@@ -142,13 +144,11 @@ def test_recurrent_weights_begin_as_rotations(begun):
             spread(value, 0.001 if "align" in path else 0.01)
 
 
-def test_all_of_an_lstm_is_uniform():
+def test_all_of_an_lstm_is_uniform(begun):
     """Sutskever 2014 §3.4; the biases too."""
-    spec = rnn(style="sutskever", width=64, embedding=64, vocab=256)
-    params = jax.jit(Model(spec).init)(jax.random.key(0))
-    for path, value in jax.tree_util.tree_leaves_with_path(params):
+    for path, value in begun(rnn(style="sutskever", width=64, embedding=64, vocab=256)).items():
         assert 0.07 < np.abs(value).max() <= 0.08, path
-        spread(np.asarray(value), 0.08 / math.sqrt(3))
+        spread(value, 0.08 / math.sqrt(3))
 
 
 def test_the_key_alone_decides(tiny):

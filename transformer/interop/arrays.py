@@ -11,7 +11,7 @@ from transformer.error import UserError
 from transformer.interop.config import Config
 from transformer.interop.family import Family
 from transformer.nn.head import Pooler
-from transformer.nn.model import Decoder, EncoderDecoder
+from transformer.nn.model import Decoder, SourceToTarget
 from transformer.spec import Spec, nearest
 
 INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "mc_token_ids",
@@ -72,7 +72,7 @@ class Translation:
                 inputs = {**inputs, name: spread(name, inputs[name], ids.shape)}
         flat = {name: array.reshape(-1, array.shape[-1]) for name, array in inputs.items()
                 if name != "mc_token_ids"}
-        two = isinstance(self.spec, EncoderDecoder)
+        two = isinstance(self.spec, SourceToTarget)
         batch = self._side(flat, "", "source_" if two else "")
         if two:
             batch |= self._side(self._decoder(flat), "decoder_", "")
@@ -104,7 +104,7 @@ class Translation:
         return "score" in self.heads
 
     def _require_known(self, inputs) -> None:
-        two = isinstance(self.spec, EncoderDecoder)
+        two = isinstance(self.spec, SourceToTarget)
         applies = {"token_type_ids": bool(self.spec.embedding.types),
                    "mc_token_ids": {"score", "logits"} <= self.heads.keys(),
                    "decoder_input_ids": two, "decoder_attention_mask": two}
@@ -114,6 +114,8 @@ class Translation:
 
     def _side(self, flat: dict, theirs: str, ours: str) -> dict:
         ids, spec = flat[theirs + "input_ids"], self.spec.embedding
+        if ours:
+            spec = getattr(self.spec, "source_embedding", None) or spec
         within(theirs + "input_ids", ids, spec.vocab, "the vocabulary")
         side = {ours + "tokens": ids}
         mask = flat.get(theirs + "attention_mask")

@@ -17,8 +17,9 @@ class Run(Spec):
     dtype: of the activations and of the weights in matmuls; parameters stay float32.
     remat: what the backward pass recomputes; "none" keeps everything, "dots" recomputes all but
       the matmuls' results (softmax and norms are cheap), "full" keeps only each layer's input
-      (Chen 2016 §4).
-    unroll: layers per iteration of the loop over depth. Compile time grows with it.
+      (Chen 2016 §4), or each step's state where a layer is recurrent.
+    unroll: layers per iteration of the loop over depth, or steps of that over time. Compile time
+      grows with it.
     """
 
     dtype: Literal["float32", "bfloat16"] = "float32"

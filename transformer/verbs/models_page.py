@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 
+from transformer.spec import Spec
 from transformer.verbs.models import families, recipe
 
 _HEAD = """\
@@ -57,8 +58,8 @@ def _cell(value) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str):
-        return value
+    if isinstance(value, (str, Spec)):
+        return value if isinstance(value, str) else type(value).__name__
     return f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
 
 
