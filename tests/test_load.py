@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from transformer.data.packing import Packed
+from transformer.data.pairs import Pairs
 from transformer.error import UserError
 from transformer.loaded import Loaded, load, stage
 from transformer.training import manifest
@@ -55,3 +56,10 @@ def test_texts_end_as_documents_do(special, framed):
     experiment = SimpleNamespace(task=None, rows=Packed(length=8, opening="cls"))
     loaded = Loaded(None, None, SimpleNamespace(special=special), experiment, None)
     assert loaded.framed([7, 8]) == framed
+
+
+def test_a_text_alone_is_framed_as_the_first_of_a_pair():
+    special, experiment = {"cls": 1, "eos": 2, "sep": 3}, SimpleNamespace(
+        task=None, rows=Pairs(length=8))
+    loaded = Loaded(None, None, SimpleNamespace(special=special), experiment, None)
+    assert loaded.framed([7, 8]) == [1, 7, 8, 3]

@@ -12,6 +12,8 @@ from transformer.data.vocabulary import Bytes
 from transformer.nn.count import train_flops
 from transformer.nn.door import Model
 from transformer.nn.model import SourceToTarget
+from transformer.objectives.masked_lm import MaskedLM
+from transformer.objectives.masking import NGrams
 from transformer.training.config import stages
 from transformer.verbs.models import families
 
@@ -51,6 +53,9 @@ PAPERS = {
     "t5:size=11b": ((2048, 568), M, {0: 1e-2, 10_000: 1e-2, 40_000: 5e-3, M: 1e-3},
                     dict(decay=0.0, clip=None)),
     "t5:size=1.1-xxl": ((2048, 568), M, {0: 1e-2, 10_000: 1e-2, 40_000: 5e-3, M: 1e-3}, {}),
+    "albert:size=base": ((4096, 512), 125_000, {0: 0, 3124: 1.7594e-3, 62_500: 8.8e-4, 125_000: 0},
+                         dict(b1=0.9, b2=0.999, eps=1e-6, decay=0.01, clip=1.0)),
+    "albert:size=xxlarge": ((4096, 512), 125_000, {62_500: 8.8e-4}, {}),
     "bart:size=large": ((8000, 510), 500_000, {0: 0, 30_000: 4e-4, 500_000: 0}, FAIRSEQ),
     # of a gradient per sentence, here per token: 30 times the rate, a thirtieth of the norm
     "rnn:size=sutskever2014": ((128, 64), 703_125,
@@ -68,13 +73,15 @@ GPT3_BATCHES = {"125m": (0.5, 6e-4), "350m": (0.5, 3e-4), "760m": (0.5, 2.5e-4),
                 "175b": (3.2, 6e-5)}
 DROPOUT = {"gpt1": 0.1, "gpt2": 0.0, "gpt3": 0.0, "distilgpt2": 0.1, "distilbert": 0.1,
            "bert": 0.1, "roberta": 0.1, "modernbert": 0.0, "electra": 0.1, "t5": 0.1, "bart": 0.1,
-           "vaswani": 0.1, "llama": 0.0, "palm": 0.0, "rnn": 0.0}
+           "vaswani": 0.1, "llama": 0.0, "palm": 0.0, "albert": 0.0, "rnn": 0.0}
 OBJECTIVES = {
     "roberta": dict(rate=0.15, replace=(0.8, 0.1, 0.1)), "modernbert": dict(rate=0.3),
     "palm": dict(z=1e-4), "llama": dict(z=0.0),
     "t5": dict(rate=0.15, mean=3.0, z=1e-4), "bart": dict(rate=0.3, mean=3.0, permute=True),
     "electra": dict(generator=1.0, discriminator=50.0),
-    "vaswani": dict(smoothing=0.1, spread="others"),
+    "vaswani": dict(smoothing=0.1, spread="others"), "rnn": dict(smoothing=0.0),
+    "bert": dict(masked=MaskedLM()),
+    "albert": dict(masked=MaskedLM(unit=NGrams(longest=3), most=20)),
 }
 
 
@@ -137,6 +144,14 @@ def test_what_t5_and_electra_make_of_a_row():
     assert t5.tokenizer.vocab == 32_100 and t5.model.embedding.vocab == 32_128
     masks = {size: made(f"electra:size={size}").objective.masked for size in ("small", "large")}
     assert (masks["small"].slots(128), masks["large"].slots(512)) == (19, 128)
+
+
+def test_rows_of_pairs():
+    """Devlin 2019 takes B from elsewhere, Lan 2020 swaps; without pairs there is one text."""
+    assert made("bert").rows.contrast == "random" and made("albert").rows.contrast == "swapped"
+    assert [name for name, _ in made("bert").model.heads] == ["mlm", "nsp"]
+    alone = made("bert:objective=masked")
+    assert [name for name, _ in alone.model.heads] == ["mlm"] and alone.rows.opening == "cls"
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -47,7 +47,8 @@ class Loaded:
         if hasattr(task, "layout") and hasattr(task.layout, "opening"):
             return [special[task.layout.opening], *ids, special[task.layout.closing]]
         opening = getattr(self.experiment.rows, "opening", None)
-        closing = [special["eos"]] if "eos" in special else []  # as `data.encode` ends documents
+        last = getattr(self.experiment.rows, "closing", "eos")  # `data.encode` ends documents by it
+        closing = [special[last]] if last in special else []
         return [special[opening]] * bool(opening) + [*ids, *closing]
 
 

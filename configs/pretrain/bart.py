@@ -1,6 +1,8 @@
 """BART on your own text, with the recipe of Lewis 2020 §5, and RoBERTa's where that is silent."""
 
-from configs.pretrain.own_text import Numbers, recipe
+import dataclasses
+
+from configs.pretrain.own_text import TINY, Numbers, recipe
 from transformer.data.chunks import Chunks
 from transformer.objectives.denoising import Denoising
 from transformer.training.optimizer import AdamW
@@ -14,7 +16,8 @@ def paper(rate: float, warmup: int) -> Numbers:
                    slice=100)
 
 
-PAPER = {"base": paper(6e-4, 24_000), "large": paper(4e-4, 30_000)}
+PAPER = {"base": paper(6e-4, 24_000), "large": paper(4e-4, 30_000),
+         "tiny": dataclasses.replace(TINY, steps=1000)}
 
 
 @recipe(PAPER, "large")

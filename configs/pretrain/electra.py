@@ -19,7 +19,7 @@ def paper(steps: int, batch: int, length: int, rate: float) -> Numbers:
 
 # `large` is the model of 400,000 updates; another was trained for 1.75M.
 PAPER = {"small": paper(1_000_000, 128, 128, 5e-4), "base": paper(766_000, 256, 512, 2e-4),
-         "large": paper(400_000, 2048, 512, 2e-4), "tiny": dataclasses.replace(TINY, rate=5e-4)}
+         "large": paper(400_000, 2048, 512, 2e-4), "tiny": dataclasses.replace(TINY, rate=1e-3)}
 
 
 @recipe(PAPER, "small")

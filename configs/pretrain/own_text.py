@@ -18,7 +18,8 @@ from transformer.training.experiment import Experiment
 class Numbers:
     """Of one run.
 
-    steps: updates. batch: rows per update. length: tokens of a row. vocab: ids.
+    steps: updates. batch: rows per update. length: tokens of a row.
+    vocab: ids. pieces: how they are learnt; unigram needs more text for as many.
     rate: the peak of the learning rate, or the scale of a schedule without one. warmup: updates.
     slice: rows that are worked on at once; a larger batch is accumulated.
     holdout: the share of the data that validates.
@@ -31,6 +32,7 @@ class Numbers:
     rate: float
     warmup: int
     slice: int
+    pieces: Literal["bpe", "unigram"] = "bpe"
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     holdout: float = 0.005
 
@@ -42,7 +44,7 @@ class Numbers:
 
 
 # Of sizes to try: they learn on two cores of a CPU while you watch, in three minutes at most.
-TINY = Numbers(steps=1000, batch=16, length=128, vocab=2048, rate=2e-3, warmup=100, slice=256,
+TINY = Numbers(steps=1500, batch=16, length=128, vocab=2048, rate=2e-3, warmup=100, slice=256,
                dtype="float32", holdout=0.05)
 
 
@@ -56,7 +58,7 @@ def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs]
       paper: {size: numbers}; "tiny" is TINY unless it is there.
       default: the size of a run that names none.
       source: what `path` and `validation` are read by. remat: see `nn.context.Run`.
-      pieces: fields of the `Pieces` that are learnt from the data.
+      pieces: further fields of the `Pieces` that are learnt from the data.
     """
     numbers = {"tiny": TINY} | paper
 
@@ -94,6 +96,7 @@ def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs]
 
 def vocabulary(n: Numbers, tokenizer: str | None, pieces: dict) -> tuple[Numbers, TokenizerSpec]:
     """The numbers with the model's vocabulary, ids rounded up to 128, and what gives the ids."""
-    spec = Pieces(vocab=n.vocab, **pieces) if tokenizer is None else StoredTokenizer(path=tokenizer)
+    spec = StoredTokenizer(path=tokenizer) if tokenizer else Pieces(
+        vocab=n.vocab, model=n.pieces, **pieces)
     ids = n.vocab if tokenizer is None else spec.train().size
     return dataclasses.replace(n, vocab=-(-ids // 128) * 128), spec

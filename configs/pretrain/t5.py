@@ -14,11 +14,11 @@ from transformer.zoo.t5 import SIZES, t5
 
 # A trillion tokens; 32,000 pieces and 100 sentinels. The baseline of §3.1 is 128 rows, 2^19 times.
 PAPER = dict.fromkeys(SIZES, Numbers(steps=1_000_000, batch=2048, length=512, vocab=32_100,
-                                     rate=1.0, warmup=10_000, slice=128))
+                                     rate=1.0, warmup=10_000, slice=128, pieces="unigram"))
 PAPER |= dict.fromkeys(("tiny", "1.1-tiny"), dataclasses.replace(TINY, rate=0.1))
 
 
-@recipe(PAPER, "base", model="unigram", sentinels=100)
+@recipe(PAPER, "base", sentinels=100)
 def experiment(n: Numbers, size: str) -> dict:
     """Sources of 512 tokens, made of 568 of text; the rate is 0.01 until `warmup` is over."""
     objective = SpanCorruption(rate=0.15, mean=3.0)

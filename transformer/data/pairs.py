@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -38,6 +38,8 @@ class Pairs(RowsSpec):
 
     short: Rate = 0.1
     contrast: Literal["random", "swapped"] = "random"
+    opening: ClassVar[str] = "cls"
+    closing: ClassVar[str] = "sep"
 
     def check(self) -> None:
         if self.length < 5:
