@@ -55,9 +55,11 @@ def folder(tmp_path_factory):
     return folder
 
 
-def experiment(name, folder):
+def experiment(recipe, folder):
     """A recipe at size=tiny with rows of one text each, without label smoothing."""
-    made, = stages(f"configs/pretrain/{name}.py:size=tiny,tokenizer={folder}", []).values()
+    name, _, more = recipe.partition(",")
+    arguments = ",".join(filter(None, ("size=tiny", f"tokenizer={folder}", more)))
+    made, = stages(f"configs/pretrain/{name}.py:{arguments}", []).values()
     file = folder / ("own.txt" if made.task is None else "own.tsv")
     around = sum(hasattr(made.rows, name) for name in ("opening", "closing"))
     rows = dataclasses.replace(made.rows, length=LETTERS + 1 + around)  # 1: the end of a document
@@ -93,7 +95,8 @@ def by_heart(experiment, tokenizer, peak=4e-3, freeze=(), draw=True):
 
 
 @pytest.mark.parametrize("name", [
-    name if name in QUICK else pytest.param(name, marks=pytest.mark.full) for name in RECIPES])
+    name if name in QUICK else pytest.param(name, marks=pytest.mark.full)
+    for name in (*RECIPES, "bert,objective=spans")])
 def test_a_batch_is_learnt_by_heart(name, folder, monkeypatch):
     monkeypatch.setenv("TRANSFORMER_CACHE", str(folder))
     tokenizer = Bytes(sentinels=20).train()

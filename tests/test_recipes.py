@@ -152,6 +152,9 @@ def test_rows_of_pairs():
     assert [name for name, _ in made("bert").model.heads] == ["mlm", "nsp"]
     alone = made("bert:objective=masked")
     assert [name for name, _ in alone.model.heads] == ["mlm"] and alone.rows.opening == "cls"
+    spans = made("bert:objective=spans")
+    assert [name for name, _ in spans.model.heads] == ["mlm", "boundary"]
+    assert (spans.objective.unit.p, spans.objective.unit.longest) == (0.2, 10)  # Joshi 2020 §3.1
 
 
 @pytest.mark.parametrize("name", RECIPES)

@@ -6,8 +6,10 @@ from typing import Literal
 from configs.pretrain.own_text import TINY, Numbers, recipe
 from transformer.data.packing import Packed
 from transformer.data.pairs import Pairs
+from transformer.nn.boundary import Boundary
 from transformer.objectives.masked_lm import MaskedLM
 from transformer.objectives.next_sentence import NextSentence
+from transformer.objectives.span_boundary import SpanBoundary
 from transformer.training.optimizer import AdamW
 from transformer.training.schedule import WarmupLinear
 from transformer.zoo.bert import MASKED, SIZES, bert
@@ -19,14 +21,21 @@ PAPER |= dict.fromkeys(("nano", "tiny"), dataclasses.replace(TINY, length=64, ba
 
 
 @recipe(PAPER, "base")
-def experiment(n: Numbers, size: str, objective: Literal["pairs", "masked"] = "pairs") -> dict:
-    """objective: masked pieces and the next sentence, or masked pieces alone."""
+def experiment(n: Numbers, size: str,
+               objective: Literal["pairs", "masked", "spans"] = "pairs") -> dict:
+    """objective: masked pieces with the next sentence, or alone, or SpanBERT's spans.
+
+    Joshi 2020 trained spans with 2.4M updates of the same size and rate.
+    """
     shape = SIZES[size] | dict(vocab=n.vocab, length=n.length)
     kinds = {
         "pairs": dict(model=bert(**shape), rows=Pairs(length=n.length, short=0.1),
                       objective=NextSentence()),
         "masked": dict(model=bert(**shape, outputs=(MASKED,), pooler=False),
                        rows=Packed(length=n.length, opening="cls"), objective=MaskedLM()),
+        "spans": dict(model=bert(**shape, outputs=(MASKED, ("boundary", Boundary())),
+                                 pooler=False),
+                      rows=Packed(length=n.length, opening="cls"), objective=SpanBoundary()),
     }
     return dict(
         **kinds[objective],
