@@ -147,6 +147,17 @@ def test_only_attention_and_summary_see_the_source_after_the_start(styled, style
     assert differs == (style != "sutskever")
 
 
+@pytest.mark.parametrize("style", ("sutskever", "cho"))
+def test_each_layer_decodes_from_its_own_state(styled, style):
+    """A prompt of three tokens, then two more: the full pass. RNNsearch is among the families."""
+    small, decode = styled(style), jax.jit(styled(style).model.decode)
+    want = small.forward(small.params, small.batch)["logits"]
+    cache = opened(small.model, small.params, small.batch, 5)
+    for start, stop in ((0, 3), (3, 4), (4, 5)):
+        logits, cache = decode(small.params, cache, small.batch["tokens"][:, start:stop])
+        np.testing.assert_allclose(logits, want[:, stop - 1], atol=1e-6)
+
+
 def test_without_attention_the_source_speaks_through_its_last_state(styled):
     """Given the states, nothing else of the source is looked at."""
     small = styled("sutskever")
@@ -161,11 +172,21 @@ def test_a_summary_is_the_last_state(styled):
     small = styled("cho")
     segments_BS = (np.arange(7) < np.array([[7], [5], [2], [1]])).astype(np.int32)
     batch = {**small.batch, "source_segments": jnp.asarray(segments_BS)}
-    kept = opened(small.model, small.params, batch, 4)["layers"]["source"]
+    cache = opened(small.model, small.params, batch, 4)
+    kept = cache["layers"]["source"]
     ends_BS = np.asarray(kept["end"]) & (segments_BS > 0)
     assert ends_BS.argmax(1).tolist() == [6, 4, 1, 0] and (ends_BS.sum(1) == 1).all()
     memory_BSM = small.forward(small.params, batch)["memory"]
     np.testing.assert_allclose(kept["value"], memory_BSM, atol=1e-6)
+
+    def next_BV(value_BSM):
+        source = {**kept, "value": value_BSM}
+        layers = {**cache["layers"], "source": source}
+        return small.model.decode(small.params, {**cache, "layers": layers}, jnp.full((4, 1), 9))[0]
+
+    alone = next_BV(kept["value"] * ends_BS[..., None])
+    np.testing.assert_array_equal(alone, next_BV(kept["value"]))
+    assert np.abs(alone - next_BV(0 * kept["value"])).min(1).max() > 1e-6
 
 
 @pytest.mark.parametrize("style", STYLES)
