@@ -96,6 +96,38 @@ def test_ids_and_scores_are_those_of_hugging_face(sides, name, case):
         np.testing.assert_allclose(made["score"], scores, rtol=2e-5, atol=2e-5)
 
 
+SIZE = dict(vocab_size=V, d_model=30, attn_implementation="eager")
+STACKS = dict(encoder_layers=2, decoder_layers=2, encoder_attention_heads=5, encoder_ffn_dim=44,
+              decoder_attention_heads=5, decoder_ffn_dim=44, max_position_embeddings=32, **SIZE)
+TRANSLATORS = {
+    "t5": dict(d_kv=6, d_ff=44, num_layers=2, num_heads=5, relative_attention_num_buckets=8,
+               relative_attention_max_distance=16, decoder_start_token_id=0, **SIZE),
+    "bart": STACKS,
+    "marian": dict(pad_token_id=60, decoder_start_token_id=60, **STACKS),
+}
+# What each says in its generation_config.json besides; BART and Marian force the last token.
+USUAL = dict(num_beams=3, length_penalty=1.5, repetition_penalty=1.3)
+SAID = {"t5": dict(eos_token_id=44), "marian": dict(eos_token_id=16, bad_words_ids=[[33]]),
+        "bart": dict(forced_bos_token_id=5, min_length=5, no_repeat_ngram_size=2,
+                     early_stopping=True, eos_token_id=[44, 2])}
+
+
+def translator(name):
+    """One of theirs whose parameters and buffers are nowhere what they began as."""
+    import torch
+    from transformers import AutoConfig, AutoModelForSeq2SeqLM
+
+    config = AutoConfig.for_model(name, **TRANSLATORS[name])
+    module = AutoModelForSeq2SeqLM.from_config(config).eval()
+    with torch.no_grad():
+        for path, parameter in module.named_parameters():
+            if "embed_positions" not in path:  # sinusoids, a constant there
+                parameter.add_(0.3 * torch.randn(parameter.shape))
+        if hasattr(module, "final_logits_bias"):
+            module.final_logits_bias.add_(torch.randn(module.final_logits_bias.shape))
+    return module
+
+
 @pytest.fixture(scope="module")
 def brought(tmp_path_factory):
     """brought(name) -> (their module, the checkpoint it was imported as)."""
@@ -104,9 +136,10 @@ def brought(tmp_path_factory):
     def brought(name):
         if name not in made:
             torch.manual_seed(1)
-            module, folder = SIDES[name]().theirs, tmp_path_factory.mktemp(name)
-            module.generation_config.update(num_beams=3, length_penalty=1.5, pad_token_id=0,
-                                            repetition_penalty=1.3, eos_token_id=stops(module))
+            folder, two = tmp_path_factory.mktemp(name), name in TRANSLATORS
+            module = translator(name) if two else SIDES[name]().theirs
+            said = SAID[name] if two else dict(pad_token_id=0, eos_token_id=stops(module))
+            module.generation_config.update(**USUAL, **said)
             module.save_pretrained(folder / "theirs")
             bring(folder / "theirs", folder / "ours")
             made[name] = module, folder / "ours"
@@ -115,22 +148,26 @@ def brought(tmp_path_factory):
     return brought
 
 
-@pytest.mark.parametrize("name", SIDES)
-def test_the_verb_gives_their_sequences_and_scores(brought, tmp_path, name):
+@pytest.mark.parametrize(("name", "beams"), [
+    *((name, 3) for name in (*SIDES, *TRANSLATORS)), *((name, 1) for name in TRANSLATORS)])
+def test_the_verb_gives_their_sequences_and_scores(brought, tmp_path, name, beams):
     """What is not given comes from generation_config.json; ids stand under the padding too."""
     import torch
 
     module, checkpoint = brought(name)
     ids, mask = prompts()
+    several = min(beams, 2)
+    mask = mask[:, ::-1].copy() if name in TRANSLATORS else mask
     np.savez(tmp_path / "in.npz", input_ids=ids, attention_mask=mask)
-    command([str(checkpoint), f"--inputs={tmp_path / 'in.npz'}",
+    command([str(checkpoint), f"--inputs={tmp_path / 'in.npz'}", f"--beams={beams}",
              f"--outputs={tmp_path / 'out.npz'}", f"--max-new-tokens={NEW}",
-             "--num-return-sequences=2"])
+             f"--num-return-sequences={several}"])
     with np.load(tmp_path / "out.npz") as file:
         made = dict(file)
     with torch.no_grad():
         want = module.generate(torch.tensor(ids), attention_mask=torch.tensor(mask),
-                               max_new_tokens=NEW, num_return_sequences=2, output_scores=True,
-                               return_dict_in_generate=True)
+                               max_new_tokens=NEW, num_beams=beams, output_scores=True,
+                               num_return_sequences=several, return_dict_in_generate=True)
     np.testing.assert_array_equal(made["sequences"], want.sequences)
-    np.testing.assert_allclose(made["scores"], want.sequences_scores, rtol=2e-5, atol=2e-5)
+    if beams > 1:
+        np.testing.assert_allclose(made["scores"], want.sequences_scores, rtol=2e-5, atol=2e-5)
