@@ -55,6 +55,8 @@ def test_each_half_of_a_pair_is_a_model_by_itself(build):
     pair = electra.electra(width=24, depth=1, heads=4, rank=12, vocab=V, length=16, generator=0.5)
     tiny = build(pair)
     both = tiny.forward(tiny.params, tiny.batch)
+    shapes = {name: array.shape for name, array in Translation(pair).outputs(both, ()).items()}
+    assert shapes["logits"] == (4, 12) and shapes["prediction_logits"] == (4, 12, V)
     for part, name, head in (("discriminator", "ElectraForPreTraining", "replaced"),
                              ("generator", "ElectraForMaskedLM", "mlm")):
         spec, params = half(pair, paths.named(tiny.params), part)
@@ -160,6 +162,39 @@ def test_older_keys_of_modernbert_say_the_same():
     # 22 layers: one, seven times three
     published = known()["modernbert"].spec(Config({}), ()).stack.segments
     assert [(len(s.pattern), s.repeats) for s in published] == [(1, 1), (3, 7)]
+
+
+BERT_BASE = dict(hidden_size=768, num_hidden_layers=12, num_attention_heads=12,
+                 intermediate_size=3072, hidden_act="gelu", type_vocab_size=2,
+                 max_position_embeddings=512, layer_norm_eps=1e-12)
+# The config.json files of the hub, without what no family reads.
+PUBLISHED = {
+    "roberta": (roberta.roberta("base"), BERT_BASE | dict(
+        vocab_size=50265, max_position_embeddings=514, layer_norm_eps=1e-5, pad_token_id=1,
+        type_vocab_size=1)),
+    "albert": (albert.albert("base"), BERT_BASE | dict(
+        vocab_size=30000, embedding_size=128, hidden_act="gelu_new", hidden_dropout_prob=0,
+        attention_probs_dropout_prob=0, num_hidden_groups=1, inner_group_num=1, gap_size=0)),
+    "distilbert": (distilbert.distilbert("base"), dict(
+        vocab_size=30522, dim=768, n_layers=6, n_heads=12, hidden_dim=3072, activation="gelu",
+        max_position_embeddings=512, sinusoidal_pos_embds=False, tie_weights_=True)),
+    "electra": (electra.electra("small").discriminator, BERT_BASE | dict(
+        vocab_size=30522, embedding_size=128, hidden_size=256, num_attention_heads=4,
+        intermediate_size=1024, summary_type="first", position_embedding_type="absolute")),
+    "modernbert": (modernbert.modernbert("base"), dict(
+        vocab_size=50368, hidden_size=768, num_hidden_layers=22, num_attention_heads=12,
+        intermediate_size=1152, hidden_activation="gelu", max_position_embeddings=8192,
+        norm_eps=1e-5, norm_bias=False, attention_bias=False, mlp_bias=False, decoder_bias=True,
+        classifier_pooling="mean", classifier_bias=False, global_attn_every_n_layers=3,
+        global_rope_theta=160_000.0, local_rope_theta=10_000.0, local_attention=128)),
+}
+
+
+@pytest.mark.parametrize("family", PUBLISHED)
+def test_published_files_describe_our_published_sizes(family):
+    ours, entries = PUBLISHED[family]
+    heads = tuple(name for name, _ in ours.heads)
+    assert differences(ours, known()[family].spec(Config(entries), heads)) == []
 
 
 @pytest.mark.parametrize(("family", "heads", "entries", "message"), [

@@ -41,12 +41,11 @@ def spec(config: Config, heads: tuple[str, ...]) -> Encoder:
     tokens = TokenClasses(classes=config.labels(), dropout=dropout,
                           transform=Transform(**transform))
     pooler = Pooler(over=config.one_of("classifier_pooling", OVER, "cls"), **transform)
-    blocks = [_block(config, n, kind, layer_norm) for n, kind in enumerate(_kinds(config))]
     return Encoder(
         embedding=Embedding(vocab=config.count("vocab_size", 50368), norm=layer_norm,
                             width=config.count("hidden_size", 768),
                             dropout=config.rate("embedding_dropout", 0.0)),
-        stack=Stack(segments=_segments(blocks), final_norm=layer_norm),
+        stack=Stack(segments=_segments(config, layer_norm), final_norm=layer_norm),
         pooler=pooler if heads in POOLED else NoPooler(),
         heads=encoding(heads, config, dropout, mlm=Masked(**transform), tags=tokens, span=tokens),
     )
@@ -64,7 +63,7 @@ def _kinds(config: Config) -> list[str]:
     return kinds
 
 
-def _block(config: Config, n: int, kind: str, layer_norm: LayerNorm) -> Block:
+def _block(config: Config, kind: str, rule: PreNorm) -> Block:
     word, base = BASES[kind]
     about = config.raw("rope_parameters", {})
     about = about.get(kind) or {} if isinstance(about, dict) else about
@@ -79,17 +78,19 @@ def _block(config: Config, n: int, kind: str, layer_norm: LayerNorm) -> Block:
         width=config.count("intermediate_size", 1152), gated=True,
         activation=config.activation("hidden_activation", "gelu"),
         bias=config.flag("mlp_bias", False), hidden_dropout=config.rate("mlp_dropout", 0.0))
-    rule = PreNorm(norm=layer_norm) if n else FirstBare(norm=layer_norm)
     return Block(residual=rule,
                  sublayers=(("attention", attention), ("feedforward", feedforward)))
 
 
-def _segments(blocks: list[Block]) -> tuple[Segment, ...]:
+def _segments(config: Config, layer_norm: LayerNorm) -> tuple[Segment, ...]:
     """The first layer, whole periods of the others, and what is left of the last."""
-    first, *later = blocks
+    first, *later = _kinds(config)
     period = next((n for n in range(1, len(later)) if later[n:] == later[:-n]), len(later) or 1)
     times, rest = divmod(len(later), period)
-    runs = ([first], 1), (later[:period], times), (later[len(later) - rest:], 1)
+    block = {kind: _block(config, kind, PreNorm(norm=layer_norm)) for kind in {first, *later}}
+    bare = _block(config, first, FirstBare(norm=layer_norm))
+    runs = ([bare], 1), ([block[kind] for kind in later[:period]], times), (
+        [block[kind] for kind in later[len(later) - rest:]], 1)
     return tuple(Segment(pattern=tuple(run), repeats=times) for run, times in runs if run)
 
 
