@@ -1,4 +1,5 @@
-"""Cached greedy decoding on the GPT shape, against Hugging Face `generate`, in the same run."""
+"""Cached decoding on the GPT shape, greedy and by beam search, against Hugging Face `generate`, in
+the same run."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from benchmarks.sides import race
 
 PROMPT, NEW = 16, 200  # tokens
 PEERS = ("generate", "static")  # "static": a cache of one size and a compiled forward pass
-GOALS = {1: 3.0, 8: 1.8}  # our speed over the best of theirs, by rows
+GOALS = {1: 3.0, 8: 1.8}  # our speed over the best of theirs, by rows, at any width
+BEAMS = (1, 4)  # width of the search; 1 is greedy
 
 
 def prepare(side: str, options: dict):
@@ -41,16 +43,17 @@ def _ours(side, shape, prompt, options):
     import jax
 
     from benchmarks import ours
-    from transformer.generation.generate import generate
+    from transformer.generation.generate import Beam, Greedy, generate
     from transformer.nn.context import Run
     from transformer.nn.door import unstack
 
     model = ours.model("gpt", shape)
     params = unstack(model.init(jax.random.key(0)))
     run = Run(dtype=ours.DTYPES[options["precision"]])
+    choose = Greedy() if options["beams"] == 1 else Beam(width=options["beams"])
 
     def one() -> int:
-        made = generate(model, params, {"tokens": prompt}, tokens=NEW, run=run)
+        made = generate(model, params, {"tokens": prompt}, tokens=NEW, choose=choose, run=run)
         return int(made["lengths"].min())
 
     return one, jax.devices()[0].device_kind
@@ -66,7 +69,7 @@ def _peer(side, shape, prompt, options):
     model = peer.model("gpt", shape).eval().to(dtype)
     tokens = torch.tensor(prompt, dtype=torch.long, device=peer.DEVICE)
     settings = dict(max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0,
-                    attention_mask=torch.ones_like(tokens))
+                    num_beams=options["beams"], attention_mask=torch.ones_like(tokens))
     if side == "static":
         settings["cache_implementation"] = "static"
         model.forward = torch.compile(model.forward)
@@ -80,31 +83,34 @@ def _peer(side, shape, prompt, options):
     return one, peer.device()
 
 
-def compare(rows: int, options, cores: int) -> dict:
-    asked = {"rows": rows, "precision": options.precision, "cores": cores}
-    seconds = 60 * options.minutes / len(options.rows)
+def compare(rows: int, beams: int, options, cores: int) -> dict:
+    asked = {"rows": rows, "beams": beams, "precision": options.precision, "cores": cores}
+    seconds = 60 * options.minutes / len(options.rows) / len(options.beams)
     sides = race("benchmarks.decode", ("ours", *options.peers), asked, seconds)
     speeds = {side.name: side.median("tokens_per_second") for side in sides}
     best = max((name for name in speeds if name != "ours"), key=speeds.get)
     for name, speed in speeds.items():
-        print(f"{rows} rows   {name:10s} {speed:9,.0f} tokens/s")
+        print(f"{rows} rows   beam {beams}   {name:10s} {speed:9,.0f} tokens/s")
     ratio = speeds["ours"] / speeds[best]
     goal = f" (goal {GOALS[rows]})" if rows in GOALS else ""
-    print(f"{rows} rows   ours over the best of the others ({best}): {ratio:.2f}{goal}")
+    print(f"{rows} rows   beam {beams}   ours over the best of the others ({best}): {ratio:.2f}"
+          f"{goal}")
     return {"tokens_per_second": speeds, "best_peer": best, "ratio": ratio,
             "devices": {side.name: side.about["device"] for side in sides}}
 
 
 def main() -> None:
-    parser = record.parser(__doc__, minutes=2)
+    parser = record.parser(__doc__, minutes=4)
     parser.add_argument("--rows", nargs="+", type=int, default=list(GOALS))
+    parser.add_argument("--beams", nargs="+", type=int, default=list(BEAMS))
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS))
     options = parser.parse_args()
     cores = record.pin(options)
-    results = {str(rows): compare(rows, options, cores) for rows in options.rows}
+    results = {str(beams): {str(rows): compare(rows, beams, options, cores)
+                            for rows in options.rows} for beams in options.beams}
     record.write(options, f"decode_{options.precision}", {
         "precision": options.precision, "cores": cores, "prompt": PROMPT, "new": NEW,
-        "goals": {str(k): v for k, v in GOALS.items()}, "rows": results})
+        "goals": {str(k): v for k, v in GOALS.items()}, "beams": results})
 
 
 if __name__ == "__main__":
