@@ -1,6 +1,7 @@
 """Which keys a query sees: the exact sets, through whole attention and tiles, and bounds of them.
 """
 
+import dataclasses
 import itertools
 
 import jax
@@ -67,6 +68,12 @@ def test_a_query_sees_exactly_its_keys(monkeypatch, reach):
                       and SEEN[reach](PLACE[b, t], PLACE[b, s], bool(PREFIX[b, s]))
                       for s in range(T)]
             np.testing.assert_array_equal(p_BTHS[b, t] > 0, [wanted] * 2)
+
+
+def test_without_a_prefix_no_key_is_of_it():
+    bare = dataclasses.replace(context(), prefix_BS=None)
+    np.testing.assert_array_equal(bare.see(Causal() | Prefix()), context().see(Causal()))
+    assert not bare.see(Prefix()).any()
 
 
 def test_and_or_are_intersection_and_union():

@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 
 import pytest
+from families import ALL
 
 from transformer.nn.door import Model
 from transformer.nn.head import Tied
@@ -68,6 +69,7 @@ def test_published_size(family, size):
 
 
 def test_no_count_is_claimed_without_a_test():
+    assert set(PUBLISHED) == set(ALL)
     for family, counts in PUBLISHED.items():
         assert importlib.import_module(f"transformer.zoo.{family}").COUNTS == counts
 
