@@ -41,11 +41,11 @@ def build(name: str, golden: Golden):
     model = kind(config).eval()
     if golden.config.get("tie_word_embeddings") is False:  # T5 ties even so
         model.lm_head.weight = torch.nn.Parameter(model.lm_head.weight.detach().clone())
-    buffers = [(n, b) for n, b in model.named_buffers() if n == "final_logits_bias"]
+    moved = [pair for pair in model.named_parameters() if pair[1].requires_grad]  # sines do not
+    moved += [pair for pair in model.named_buffers() if pair[0] == "final_logits_bias"]
     with torch.no_grad():
-        for path, tensor in [*model.named_parameters(), *buffers]:
-            if tensor.requires_grad or buffers and tensor is buffers[0][1]:
-                tensor.copy_(torch.tensor(drawn(name, path, tensor, golden)))
+        for path, tensor in moved:
+            tensor.copy_(torch.tensor(drawn(name, path, tensor, golden)))
     return model
 
 
