@@ -49,7 +49,7 @@ class Loaded:
         opening = getattr(self.experiment.rows, "opening", None)
         last = getattr(self.experiment.rows, "closing", "eos")  # `data.encode` ends documents by it
         closing = [special[last]] if last in special else []
-        return [special[opening]] * bool(opening) + [*ids, *closing]
+        return [*([special[opening]] if opening else []), *ids, *closing]
 
 
 def load(checkpoint, average: bool | None = None, stored: bool = False) -> Loaded:

@@ -49,11 +49,14 @@ def made(model_type, name, **more):
 
     heads = known()[model_type].architectures[name]
     config = transformers.AutoConfig.for_model(
-        model_type, attn_implementation="eager", **CONFIGS[model_type], **labelled(heads), **more)
+        model_type, attn_implementation="eager",
+        **{**CONFIGS[model_type], **labelled(heads), **more})
     model = getattr(transformers, name)(config).eval()
     for path, parameter in model.named_parameters():
         if model_type != "marian" or "embed_positions" not in path:  # sinusoids, a constant there
             parameter.add_(0.1 * torch.randn(parameter.shape))
+    if more.get("feed_forward_proj") and not config.scale_decoder_outputs:  # T5 1.1: not tied
+        model.lm_head.weight = torch.nn.Parameter(0.3 * torch.randn(model.lm_head.weight.shape))
     if hasattr(model, "final_logits_bias"):
         model.final_logits_bias.add_(torch.randn(model.final_logits_bias.shape))
     return model
@@ -113,9 +116,51 @@ def agree(ours, theirs, exact, inputs):
     return shared
 
 
+# What else a config.json of these can say.
+OTHERS = {
+    "an output of its own": ("gpt2", "GPT2LMHeadModel", dict(
+        tie_word_embeddings=False, activation_function="relu", n_inner=None)),
+    "another activation": ("openai-gpt", "OpenAIGPTLMHeadModel", dict(afn="silu")),
+    "biases, tied, interpolated": ("llama", "LlamaForCausalLM", dict(
+        tie_word_embeddings=True, attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5,
+        rope_parameters={"rope_type": "linear", "factor": 4.0, "rope_theta": 1000.0})),
+    "one after the other": ("gpt_neox", "GPTNeoXForCausalLM", dict(
+        use_parallel_residual=False, attention_bias=False, tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": 99.0,
+                         "partial_rotary_factor": 0.5})),
+    "biased, untied": ("qwen3", "Qwen3ForCausalLM", dict(
+        attention_bias=True, tie_word_embeddings=False)),
+    "untied": ("gemma", "GemmaForCausalLM", dict(tie_word_embeddings=False, hidden_act="gelu")),
+    "1.1": ("t5", "T5ForConditionalGeneration", dict(
+        feed_forward_proj="gated-gelu", tie_word_embeddings=False)),
+    "1.0, gated": ("t5", "T5ForConditionalGeneration", dict(feed_forward_proj="gated-silu")),
+    "scaled": ("bart", "BartForConditionalGeneration", dict(
+        scale_embedding=True, activation_function="gelu_new")),
+    "unscaled": ("marian", "MarianMTModel", dict(scale_embedding=False)),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_other_words_of_a_config(other, tmp_path, monkeypatch):
+    model_type, name, more = OTHERS[other]
+    in_and_out_again(made(model_type, name, **more), model_type, tmp_path, monkeypatch)
+
+
 @pytest.mark.parametrize(("model_type", "name"), CLASSES, ids=lambda value: value)
 def test_in_and_out_again(model_type, name, tmp_path, monkeypatch):
-    model = made(model_type, name)
+    in_and_out_again(made(model_type, name), model_type, tmp_path, monkeypatch)
+
+
+def test_the_export_asks_the_original_itself(tmp_path):
+    made("bert", "BertForPreTraining").save_pretrained(tmp_path / "theirs")
+    bring(tmp_path / "theirs", tmp_path / "ours")
+    report = exporting.send(load(tmp_path / "ours", stored=True), tmp_path / "again")
+    assert report["original"]["ran"] and set(report["original"]["outputs"]) >= {
+        "prediction_logits", "seq_relationship_logits"}
+
+
+def in_and_out_again(model, model_type, tmp_path, monkeypatch):
+    name = type(model).__name__
     model.save_pretrained(tmp_path / "theirs")
     inputs = inputs_of(model_type, name, model)
     theirs, exact = answers(model, inputs)
