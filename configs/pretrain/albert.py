@@ -13,7 +13,7 @@ from transformer.zoo.albert import SIZES, albert
 
 PAPER = dict.fromkeys(SIZES, Numbers(steps=125_000, batch=4096, length=512, vocab=30_000,
                                      rate=1.76e-3, warmup=3125, slice=64, pieces="unigram"))
-PAPER["tiny"] = dataclasses.replace(TINY, length=64, batch=32, rate=5e-3)
+PAPER["tiny"] = dataclasses.replace(TINY, length=64, batch=32, rate=1e-2)
 
 
 @recipe(PAPER, "base")
