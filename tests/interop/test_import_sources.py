@@ -138,7 +138,8 @@ IDS = np.arange(6).reshape(2, 3)
 def test_logits_go_from_file_to_file(imported, tmp_path):
     made, step = imported
     mask = np.array([[1, 1, 0], [0, 1, 1]])
-    assert command(["logits", str(step), *arrays(tmp_path, input_ids=IDS, attention_mask=mask)]) == 0
+    files = arrays(tmp_path, input_ids=IDS, attention_mask=mask)
+    assert command(["logits", str(step), *files]) == 0
     with np.load(tmp_path / "out") as out:
         assert {n: (a.dtype, a.shape) for n, a in out.items()} == {
             "logits": (np.float32, (2, 3, 61)), "last_hidden_state": (np.float32, (2, 3, 30))}
