@@ -34,9 +34,11 @@ class Translation(Rewriting):
         right = self.references(records)
         equal = sum(p in answers for p, answers in zip(predictions, right, strict=True))
         told = {"bleu": bleu(predictions, right), "exact": equal / max(len(right), 1)}
+        if not self.by_length:
+            return told
         lengths = [len(words_13a(text(record, self.source))) for record in records]
         low = 0
-        for high in (*self.by_length, None) if self.by_length else ():
+        for high in (*self.by_length, None):
             kept = [n for n, length in enumerate(lengths)
                     if low <= length and (high is None or length <= high)]
             name = f"{max(low, 1)}_{'up' if high is None else high}"
