@@ -45,7 +45,7 @@ def card(found: Counterpart, report: dict) -> str:
         else f"The comparison with `transformers` was {report['original']['why']}.")
     return TEXT.format(
         architecture=found.architecture, kind=type(found.spec).__name__, original=words,
-        count=sum(array.size for array in found.params.values()),
+        count=report["parameters"],
         model_type=found.family.model_type, tensors=report["tensors"],
         sizes="\n".join(f"| {name} | {value} |" for name, value in sorted(sizes.items())),
         largest=max(one["largest_difference"] for one in told),

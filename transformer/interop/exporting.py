@@ -15,6 +15,7 @@ from transformer.interop.family import Family, known
 from transformer.interop.folder import CONFIG, GENERATION
 from transformer.interop.half import PARTS, half
 from transformer.interop.importing import KEPT
+from transformer.interop.table import settled
 from transformer.interop.whole import whole
 from transformer.nn.model import Pair
 from transformer.spec import Spec
@@ -33,12 +34,13 @@ def original(step: Path) -> tuple[Family | None, Config | None]:
     return known().get(tree.get("model_type")), Config(tree, str(path))
 
 
-def send(loaded, target: Path, part: str | None = None) -> dict:
+def send(loaded, target: Path, part: str | None = None, keep: bool = True) -> dict:
     """Writes the directory `target`, or nothing. -> what parity.json holds
 
     Args:
       loaded: from `transformer.load`, its parameters as they are stored. part: of a pair the half
-        that is written, the discriminator by default.
+        that is written, the discriminator by default. keep: whether `loaded` is still needed; its
+        parameters are given up otherwise, so that no two copies are held at once.
 
     Raises:
       Unsupported: they have no such architecture; says what differs from the nearest.
@@ -55,6 +57,11 @@ def send(loaded, target: Path, part: str | None = None) -> dict:
     if family is None and "pad" in special:
         spec, params = aligned(spec, params, special["pad"])
     found = counterpart(spec, params, known()["electra"] if halved else family, base)
+    params.clear()
+    if not keep:
+        loaded.params.clear()
+    for path in found.params:  # one by one; whole, they would be copied at once when they are run
+        found.params[path] = settled(found.params[path])
     with whole(target) as folder:
         weights.write(folder, found.family, found.architecture, found.rows, found.params)
         _write(folder / CONFIG, _config(found, loaded, base))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from transformer.data.packing import Packed
@@ -32,8 +34,14 @@ LENGTH = 512  # tokens of a row that is judged, where the model has positions fo
 
 
 def write_state(directory: Path, params: dict) -> None:
-    """Writes {path: array} as a checkpoint's state. Not compressed: trained weights hardly are."""
-    handler = ocp.PyTreeCheckpointHandler(use_compression=False)
+    """Writes {path: array} as a checkpoint's state.
+
+    Not compressed: trained weights hardly are. Not copied before: nobody changes them meanwhile.
+    """
+    kinds = ocp.type_handlers.create_type_handler_registry(
+        (jax.Array, ocp.type_handlers.ArrayHandler()),
+        (np.ndarray, ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)))
+    handler = ocp.PyTreeCheckpointHandler(use_compression=False, type_handler_registry=kinds)
     with ocp.Checkpointer(handler) as writer:
         tree = {"params": paths.nested(params)}
         writer.save(directory.absolute() / "state", args=ocp.args.PyTreeSave(tree))

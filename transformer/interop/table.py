@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from transformer.error import UserError
+from transformer.interop.safetensors import ALIGNED, empty
 from transformer.nn.stack import Stack
 
 Shape = tuple[int, ...]
@@ -158,13 +159,22 @@ def parameters(rows: list[Row], shapes: dict, tensors) -> dict[str, np.ndarray]:
         parts = each.shapes(shapes)
         if each.layers is None:
             found = each.form.load(tensors.read(each.theirs), parts)
-            made.update((p, np.ascontiguousarray(a)) for p, a in zip(each.ours, found))
+            made.update((path, settled(array)) for path, array in zip(each.ours, found))
             continue
         dtype = np.result_type(*{tensors.dtype(name) for name in each.names()})
-        made.update((path, np.empty(shapes[path].shape, dtype)) for path in each.ours)
+        made.update((path, empty(shapes[path].shape, dtype)) for path in each.ours)
         for n, name in enumerate(each.names()):
             for path, array in zip(each.ours, each.form.load(tensors.read(name), parts)):
                 made[path][n] = array
+    return made
+
+
+def settled(array: np.ndarray) -> np.ndarray:
+    """The array, copied unless it lies in one piece and as `safetensors.empty` makes them."""
+    if array.flags.c_contiguous and array.size and array.ctypes.data % ALIGNED == 0:
+        return array
+    made = empty(array.shape, array.dtype)
+    made[...] = array
     return made
 
 

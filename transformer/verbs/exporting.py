@@ -37,7 +37,8 @@ def command(arguments: list[str]) -> int:
     from transformer import load
     from transformer.interop.exporting import send
 
-    report = send(load(options.checkpoint, stored=True), options.target, options.part)
+    loaded = load(options.checkpoint, stored=True)
+    report = send(loaded, options.target, options.part, keep=False)
     told = [kind for kinds in report["outputs"].values() for kind in kinds.values()]
     print(f"{options.target}: {report['architecture']}, {report['tensors']} tensors bit for bit, "
           f"outputs within {max(one['largest_difference'] for one in told):.2g}")
