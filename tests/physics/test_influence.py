@@ -30,8 +30,12 @@ def influence(tiny):
             hidden_BTD = model.apply({**params, part: mine} if part else mine, batch)["hidden"]
             return (hidden_BTD * probe).sum(-1)
 
-        slope_BTVD = jax.jacrev(stream)(owner["embedding"]["tokens"])
-        return jnp.abs(slope_BTVD).max(-1)
+        # not jacrev, which is a vmap: jaxlib 0.10.2 for CPU gets sums over broadcast arrays of five
+        # dimensions wrong (its "ynn" fusions)
+        hidden_BT, pull = jax.vjp(stream, owner["embedding"]["tokens"])
+        each = jnp.eye(hidden_BT.size).reshape(-1, *hidden_BT.shape)
+        slope_NV = jax.lax.map(lambda one_BT: jnp.abs(pull(one_BT)[0]).max(-1), each)
+        return slope_NV.reshape(*hidden_BT.shape, -1)
 
     run = jax.jit(jacobian, static_argnums=0)
 
