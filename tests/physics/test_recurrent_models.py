@@ -215,7 +215,8 @@ def optimised():
     jax.config.update("jax_disable_most_optimizations", True)
 
 
-@pytest.mark.parametrize("style", ["sutskever", "bahdanau"])
+@pytest.mark.parametrize(
+    "style", [pytest.param("sutskever", marks=pytest.mark.full), "bahdanau"])
 def test_it_learns_pairs_by_heart(optimised, style):
     """Eight sequences and their copies, to within 0.05 nats of the floor, which is 0."""
     draw, objective = np.random.default_rng(0), SequenceToSequence()

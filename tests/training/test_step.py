@@ -52,8 +52,9 @@ def same(a, b) -> bool:
     return all(np.array_equal(np.asarray(x), np.asarray(y), equal_nan=True) for x, y in pairs)
 
 
-@pytest.mark.parametrize("slices", [2, 4, 8])
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize(("slices", "dropout"), [
+    (2, 0.0), (8, 0.2), *(pytest.param(*cell, marks=pytest.mark.full)
+                          for cell in ((4, 0.0), (8, 0.0), (2, 0.2), (4, 0.2)))])
 def test_slices_give_the_update_of_the_whole_batch(slices, dropout):
     model, params = gpt(dropout)
     optimizer, batch = optax.sgd(1.0), ragged_batch(8, 16)
