@@ -1,5 +1,9 @@
 """Cached greedy decoding of models of a published size at one row: how near to the time of reading
-their weights, and against Hugging Face `generate`, in the same run."""
+their weights, and against Hugging Face `generate`, in the same run.
+
+Against the others the whole answer counts, the prompt included. Against the weights only the tokens
+after the first do: the pass over a prompt is bound by arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +24,14 @@ LLAMA = dict(width=768, depth=12, heads=12, hidden=2048, vocab=32000)
 def prepare(side: str, options: dict):
     """ceiling: reading every weight that a new token needs, once, by all cores."""
     sided = {"ours": _ours, "ceiling": _ceiling}.get(side, _peer)
-    tokens, seconds_of = sided(side, options)
+    tokens, seconds_of, first = sided(side, options)
 
     def measure() -> dict:
-        return {"tokens_per_second": tokens / seconds_of()}
+        seconds = seconds_of()
+        found = {"tokens_per_second": tokens / seconds}
+        if first:
+            found["decoded_per_second"] = (tokens - 1) / (seconds - first())
+        return found
 
     measure()
     return {}, measure
@@ -44,13 +52,13 @@ def _prompt(name: str) -> np.ndarray:
     return np.random.default_rng(0).integers(10, 30_000, (1, PROMPT), dtype=np.int32)
 
 
-def _timed(call):
+def _timed(call, tokens: int = NEW):
     def seconds() -> float:
         began = time.perf_counter()
-        made = call()
+        made = call(tokens)
         took = time.perf_counter() - began
-        if made != NEW:
-            raise SystemExit(f"{made} new tokens, not {NEW}")
+        if made != tokens:
+            raise SystemExit(f"{made} new tokens, not {tokens}")
         return took
 
     return seconds
@@ -72,7 +80,11 @@ def _ours(side, options):
     batch = {"tokens": prompt}
     if name == "t5_small":
         batch = {"tokens": np.zeros((1, 1), np.int32), "source_tokens": prompt}
-    return NEW, _timed(lambda: int(generate(model, params, batch, tokens=NEW)["lengths"].min()))
+
+    def one(tokens: int) -> int:
+        return int(generate(model, params, batch, tokens=tokens)["lengths"].min())
+
+    return NEW, _timed(one), _timed(one, 1)
 
 
 def needed(name: str, path: str) -> bool:
@@ -100,7 +112,7 @@ def _ceiling(side, options):
             sum(pool.map(lambda part: float(np.dot(part, part)), parts))  # leaves the GIL
         return time.perf_counter() - began
 
-    return 8, seconds
+    return 8, seconds, None
 
 
 def _peer(side, options):
@@ -124,20 +136,19 @@ def _peer(side, options):
             vocab_size=LLAMA["vocab"], tie_word_embeddings=False))
     model = model.eval().to(peer.DEVICE)
     tokens = torch.tensor(_prompt(name), dtype=torch.long, device=peer.DEVICE)
-    settings = dict(max_new_tokens=NEW, min_new_tokens=NEW, do_sample=False, pad_token_id=0,
-                    attention_mask=torch.ones_like(tokens))
+    settings = dict(do_sample=False, pad_token_id=0, attention_mask=torch.ones_like(tokens))
     if side == "static":
         settings["cache_implementation"] = "static"
         model.forward = torch.compile(model.forward)
     start = 1 if name == "t5_small" else PROMPT
 
     @torch.inference_mode()
-    def one() -> int:
-        made = model.generate(tokens, **settings)
+    def one(new: int) -> int:
+        made = model.generate(tokens, max_new_tokens=new, min_new_tokens=new, **settings)
         peer.wait()
         return made.shape[1] - start
 
-    return NEW, _timed(one)
+    return NEW, _timed(one), None
 
 
 def compare(model: str, options, cores: int) -> dict:
@@ -147,9 +158,11 @@ def compare(model: str, options, cores: int) -> dict:
     speeds = {side.name: side.median("tokens_per_second") for side in sides}
     for name, speed in speeds.items():
         print(f"{model:12s} {name:10s} {speed:9,.1f} tokens/s")
-    of_ceiling = speeds["ours"] / speeds["ceiling"]
-    print(f"{model:12s} ours over the weight-read ceiling: {of_ceiling:.2f} (goal {GOAL})")
-    found = {"tokens_per_second": speeds, "of_ceiling": of_ceiling}
+    decoded = next(side for side in sides if side.name == "ours").median("decoded_per_second")
+    of_ceiling = decoded / speeds["ceiling"]
+    print(f"{model:12s} ours after the first token {decoded:9,.1f} tokens/s, over the weight-read "
+          f"ceiling: {of_ceiling:.2f} (goal {GOAL})")
+    found = {"tokens_per_second": speeds, "decoded_per_second": decoded, "of_ceiling": of_ceiling}
     if options.peers:
         best = max(options.peers, key=speeds.get)
         found |= {"best_peer": best, "ratio": speeds["ours"] / speeds[best]}

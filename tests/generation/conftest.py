@@ -20,7 +20,10 @@ TABLE = np.log(np.array([  # row: the last token; column: the next; no row has a
 
 @dataclasses.dataclass(frozen=True)
 class Chain:
-    """A Markov chain with the doors of a model. `steps` counts the calls of `decode` that ran."""
+    """A Markov chain with the doors of a model.
+
+    `steps` counts the calls of `decode` and `grow` that ran.
+    """
 
     limit: int | None = None
     steps: ClassVar[list] = []
@@ -30,7 +33,7 @@ class Chain:
         position = SimpleNamespace(limit=lambda: self.limit)
         return SimpleNamespace(embedding=SimpleNamespace(position=position))
 
-    def open(self, params, batch, capacity):
+    def open(self, params, batch, capacity, slots=None):
         rows = len(batch["tokens"])
         return {"slot": jnp.int32(0), "next": jnp.zeros(rows, jnp.int32), "layers": ()}
 
@@ -38,6 +41,13 @@ class Chain:
         jax.debug.callback(lambda: self.steps.append(1))
         last_B = tokens_BT.shape[1] - 1 - jnp.argmax(segments_BT[:, ::-1], 1)
         return params[jnp.take_along_axis(tokens_BT, last_B[:, None], 1)[:, 0]], cache
+
+    def split(self, cache, width):
+        return cache
+
+    def grow(self, params, cache, tokens_BW, parent_BW, segments_BW):
+        jax.debug.callback(lambda: self.steps.append(1))
+        return params[tokens_BW], cache
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Alone:
 
     @property
     def rows(self) -> int:
-        """Rows of the cache for each prompt."""
+        """Answers that are under way for each prompt, each a row of the cache."""
         return getattr(self.choose, "answers", 1)
 
     def start(self, state: dict, key, index_P) -> dict:

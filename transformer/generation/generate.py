@@ -52,8 +52,8 @@ def generate(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy()
       UserError: the prompt and the new tokens are longer than the context.
     """
     fitted, capacity = fit(model, batch, tokens)
-    made = Generator(model, choose, capacity, vocab, run, tuple(constraints)).loop(
-        params, fitted, ends(stop, pad, tokens), key)
+    made = Generator(model, choose, capacity, vocab, run, tuple(constraints),
+                     -(-tokens // 16) * 16).loop(params, fitted, ends(stop, pad, tokens), key)
     made = jax.device_get(made)
     return {**made, "tokens": made["tokens"][:, :tokens]}
 
@@ -70,7 +70,8 @@ def ends(stop: int | Sequence[int] | None, pad: int, tokens: int) -> dict:
 class Generator:
     """What generation compiles for; hashable, so equal generators share their programs.
 
-    capacity: of the cache, in tokens per row. The other fields are as in `generate`.
+    capacity: of the cache, in positions per row. room: for how many new ones; all if None.
+    The other fields are as in `generate`.
 
     Beside the cache goes a state, a dict: `count`, how many tokens were chosen; the `prompt` [B, T]
     as in `Seen`; and what `alone.Alone` or `beam.Beam` keep.
@@ -82,6 +83,7 @@ class Generator:
     vocab: int | None = None
     run: Spec | None = None
     constraints: tuple[Spec, ...] = ()
+    room: int | None = None
 
     @property
     def search(self):
@@ -105,31 +107,41 @@ class Generator:
 
         A prompt is read once, however many answers it gets.
         """
-        segments_BT = batch["segments"]
-        cache = self.model.open(params, batch, self.capacity, **self._how())
+        segments_BT, W = batch["segments"], self.search.rows
+        slots = self.capacity + (W - 1) * (self.room or self.capacity) * self._splits
+        cache = self.model.open(params, batch, self.capacity, slots=slots, **self._how())
         logits_BV, cache = self.model.decode(params, cache, batch["tokens"], segments_BT,
                                              **self._how())
         # New tokens overwrite the slots that are padding in every row.
         cache = {**cache, "slot": segments_BT.sum(1).max()}
         empty_B = ~segments_BT.any(1) | ~batch.get("source_segments", segments_BT).any(1)
-        each = functools.partial(spread, rows=self.search.rows)
+        each = functools.partial(spread, rows=W)
         state = {"count": jnp.int32(0), "done": each(empty_B),
                  "prompt": each(ending(batch["tokens"], segments_BT))}
         state["tokens"] = jnp.full((len(state["done"]), self.capacity), ends["pad"])
         state = self.search.start(state, key, batch["index"])
-        return _bare(each(cache)), self._choose(state, each(logits_BV), ends)
+        cache = self.model.split(cache, W) if self._splits else each(cache)
+        return _bare(cache), self._choose(state, each(logits_BV), ends)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
     def advance(self, params, cache, state, ends) -> tuple[dict, dict]:
         """Both with one more token. Takes the old cache's memory."""
-        live_B1 = (~state["done"]).astype(jnp.int32)[:, None]
-        old = _dressed(cache, len(live_B1))
-        logits_BV, new = self.model.decode(params, old, state["token"][:, None], live_B1,
-                                           **self._how())
-        state = self._choose(state, logits_BV, ends)
-        if self.search.rows > 1 and "parent" in state:
-            new = reordered(old, new, state["parent"])
-        return _bare(new), state
+        each_BW = lambda x: x.reshape(-1, self.search.rows if self._splits else 1)
+        token_BW = each_BW(state["token"])
+        live_BW = each_BW((~state["done"]).astype(jnp.int32))
+        if self._splits:
+            logits_BWV, cache = self.model.grow(params, _dressed(cache), token_BW, state["parent"],
+                                                live_BW, **self._how())
+            logits_BV = logits_BWV.reshape(-1, logits_BWV.shape[-1])
+        else:
+            logits_BV, cache = self.model.decode(params, _dressed(cache), token_BW, live_BW,
+                                                 **self._how())
+        return _bare(cache), self._choose(state, logits_BV, ends)
+
+    @property
+    def _splits(self) -> bool:
+        """Whether answers of a prompt are branches of one row, that fork, or rows of their own."""
+        return isinstance(self.choose, Beam) and self.choose.width > 1
 
     def _choose(self, state, logits_BV, ends):
         seen = Seen(state["prompt"], state["tokens"], state["count"], ends["stop"], ends["tokens"])
@@ -143,18 +155,6 @@ class Generator:
 def spread(tree, rows: int):
     """Every row of a cache or of arrays `rows` times; what has no rows stays."""
     return jax.tree.map(lambda leaf: jnp.repeat(leaf, rows, 0) if leaf.ndim else leaf, tree)
-
-
-def reordered(old, new, parent_B):
-    """The cache `new` with row b taken from row parent_B[b] of the same prompt.
-
-    What decoding handed back as it was in `old` (keys and values of the source) is the same in all
-    rows of a prompt: it is not copied.
-    """
-    def row(old, new):
-        return new if new is old or not new.ndim else new[parent_B]
-
-    return jax.tree.map(row, old, new)
 
 
 def ending(tokens_BT, segments_BT):
@@ -176,8 +176,8 @@ def _bare(cache):
     return {**cache, "layers": jax.tree.map(lambda leaf: leaf[0], cache["layers"])}
 
 
-def _dressed(cache, rows: int):
-    """The cache as `decode` wants it."""
-    if rows > 1:
+def _dressed(cache):
+    """The cache as the model wants it."""
+    if len(cache["next"]) > 1:
         return cache
     return {**cache, "layers": jax.tree.map(lambda leaf: leaf[None], cache["layers"])}

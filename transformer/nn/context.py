@@ -37,6 +37,7 @@ class Context:
     prefix_BS: whether a key belongs to its document's prefix, or None where there is no prefix.
     bias_BHTS: what self-attention adds to its scores, or None.
     slot: where decoding writes the new keys; None outside decoding.
+    branch_BTS: which keys lie on the way to a query's branch of its row; None without branches.
     keys_B: one random key per row, or None in evaluation.
     """
 
@@ -50,6 +51,7 @@ class Context:
     prefix_BS: Any = None
     bias_BHTS: Any = None
     slot: Any = None
+    branch_BTS: Any = None
     keys_B: Any = None
 
     def fold(self, n) -> Context:
@@ -66,7 +68,8 @@ class Context:
         """[B or 1, T, S] booleans: same segment, and within reach. Padding sees only padding."""
         prefix = False if self.prefix_BS is None else self.prefix_BS[:, None]
         see_BTS = reach(self.i_BT[:, :, None], self.j_BS[:, None], prefix)
-        return see_BTS & same(self.query_BT, self.key_BS)
+        see_BTS = see_BTS & same(self.query_BT, self.key_BS)
+        return see_BTS if self.branch_BTS is None else see_BTS & self.branch_BTS
 
     def see_memory(self):
         """[B or 1, T or 1, S or 1]: a target attends to the source of its own segment."""

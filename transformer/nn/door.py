@@ -66,13 +66,16 @@ class Model:
         parts = {} if part is None else {"part": part}
         return self.spec.build().apply({"params": params}, batch, rng, run, **parts)
 
-    def open(self, params, batch, capacity: int, run: Run = Run()) -> dict:
-        """A cache for `capacity` tokens per row; encodes `source_tokens` where there are any.
+    def open(self, params, batch, capacity: int, run: Run = Run(), slots: int | None = None):
+        """A cache for `capacity` positions per row; encodes `source_tokens` where there are any.
+
+        slots: how many tokens find room in a row, `capacity` if None; more where it will `split`.
 
         Raises:
           UserError: the model has fewer positions than `capacity`.
         """
-        return self.spec.build().apply({"params": params}, batch, capacity, run, method="open")
+        return self.spec.build().apply({"params": params}, batch, capacity, slots, run,
+                                       method="open")
 
     def decode(self, params, cache, tokens_BT, segments_BT=None, run: Run = Run()):
         """New tokens through the cache; the first call is the prompt.
@@ -86,6 +89,23 @@ class Model:
         segments_BT = jnp.ones_like(tokens_BT) if segments_BT is None else segments_BT
         return self.spec.build().apply({"params": params}, cache, tokens_BT, segments_BT, run,
                                        method="decode")
+
+    def split(self, cache, width: int):
+        """The cache with W = `width` branches in each row; from here on it will `grow`."""
+        return self.spec.build().apply({}, cache, width, method="split")
+
+    def grow(self, params, cache, tokens_BW, parent_BW, segments_BW, run: Run = Run()):
+        """One more token in every branch of every row. It takes W slots.
+
+        Args:
+          tokens_BW: [B, W] the tokens; parent_BW: [B, W] which of its row's branches, as they
+            were, each continues; segments_BW: 1 valid, 0 padding.
+
+        Returns:
+          Logits [B, W, V] that follow each branch's token, and the cache.
+        """
+        return self.spec.build().apply({"params": params}, cache, tokens_BW, parent_BW,
+                                       segments_BW, run, method="grow")
 
 
 @functools.cache

@@ -112,39 +112,67 @@ def context(batch, prefix: str, run: Run, rng, limit) -> Context:
 class Decoding(nn.Module):
     """What Decoder and EncoderDecoder share: a cache {slot, next [B], prompt [B], positions,
     segments [B,S], layers, ...}. Keys carry their own positions, so rows of unequal length share a
-    slot number. The `prompt` tokens of the first call are the prefix of those that follow."""
+    slot number. The `prompt` tokens of the first call are the prefix of those that follow.
+
+    The branches of a row lie side by side in its slots, and `branches` [B,W,S] says which of them
+    each branch passed: where a branch forks, no key moves, and what all share is there once."""
 
     spec: Spec
 
-    def start(self, rows: int, capacity: int):
+    def start(self, rows: int, capacity: int, slots: int | None = None):
         limit = self.spec.embedding.position.limit()
         if limit is not None and capacity > limit:
             raise UserError(f"prompt and new tokens need {capacity} positions, but the model has "
                             f"{limit}; shorten the prompt or ask for fewer new tokens")
         zeros = lambda *shape: jnp.zeros(shape, jnp.int32)
+        slots = slots or capacity
         return {"slot": zeros(), "next": zeros(rows), "prompt": zeros(rows), "layers": (),
-                "positions": zeros(rows, capacity), "segments": zeros(rows, capacity)}
+                "positions": zeros(rows, slots), "segments": zeros(rows, slots)}
 
-    def step(self, stack, cache, tokens_BT, segments_BT, run):
-        """The stack over new tokens. -> the stream at each row's last valid token [B,1,D], cache"""
+    def decode(self, cache, tokens_BT, segments_BT, run=Run()):
         i_BT = jnp.maximum(cache["next"][:, None] + jnp.cumsum(segments_BT, 1) - 1, 0)
+        x_BTD, cache, ctx = self.step(cache, tokens_BT, segments_BT, i_BT, run)
+        last_B = i_BT.shape[1] - 1 - jnp.argmax(segments_BT[:, ::-1] > 0, 1)
+        x_B1D = jnp.take_along_axis(x_BTD, last_B[:, None, None], 1)
+        return self.score(x_B1D, ctx)[:, 0], {**cache, "next": cache["next"] + segments_BT.sum(1)}
+
+    def split(self, cache, width: int):
+        before_S = jnp.arange(cache["segments"].shape[1]) < cache["slot"]
+        rows = len(cache["next"])
+        return {**cache, "branches": jnp.broadcast_to(before_S, (rows, width, len(before_S)))}
+
+    def grow(self, cache, tokens_BW, parent_BW, segments_BW, run=Run()):
+        passed_BWS = jnp.take_along_axis(cache["branches"], parent_BW[:, :, None], 1)
+        B, W = tokens_BW.shape
+        own_BWW = jnp.broadcast_to(jnp.eye(W, dtype=bool), (B, W, W))
+        passed_BWS = _put(passed_BWS, own_BWW, cache["slot"], 2)
+        i_BW = jnp.broadcast_to(cache["next"][:, None], (B, W))
+        x_BWD, new, ctx = self.step(cache, tokens_BW, segments_BW, i_BW, run, passed_BWS)
+        new = {**new, "next": cache["next"] + segments_BW.max(1), "branches": passed_BWS}
+        return self.score(x_BWD, ctx), new
+
+    def step(self, cache, tokens_BT, segments_BT, i_BT, run, branch_BTS=None):
+        """The stack over new tokens at positions i_BT. -> the stream [B,T,D], the cache but for
+        `next`, the context."""
         slot = cache["slot"]
-        put = lambda name, new: jax.lax.dynamic_update_slice_in_dim(cache[name], new, slot, 1)
-        j_BS, key_BS = put("positions", i_BT), put("segments", segments_BT)
+        j_BS = _put(cache["positions"], i_BT, slot, 1)
+        key_BS = _put(cache["segments"], segments_BT, slot, 1)
         prompt = cache["prompt"] if cache["layers"] else segments_BT.sum(1)
         ctx = Context(run, i_BT, j_BS, segments_BT, key_BS, cache.get("memory"),
-                      cache.get("source_segments"), j_BS < prompt[:, None], slot=slot)
-        x_BTD, layers = stack(self.embedding(tokens_BT, None, ctx), ctx, cache["layers"])
-        T = tokens_BT.shape[1]
-        last_B = T - 1 - jnp.argmax(segments_BT[:, ::-1] > 0, 1)
-        new = {"slot": slot + T, "next": cache["next"] + segments_BT.sum(1), "prompt": prompt,
-               "positions": j_BS, "segments": key_BS, "layers": layers}
-        if "source_segments" in cache:  # the memory itself is in the layers' keys from now on
-            new["source_segments"] = cache["source_segments"]
-        return jnp.take_along_axis(x_BTD, last_B[:, None, None], 1), new, ctx
+                      cache.get("source_segments"), j_BS < prompt[:, None], slot=slot,
+                      branch_BTS=branch_BTS)
+        x_BTD, layers = self.writer(self.embedding(tokens_BT, None, ctx), ctx, cache["layers"])
+        new = {**cache, "slot": slot + tokens_BT.shape[1], "prompt": prompt, "positions": j_BS,
+               "segments": key_BS, "layers": layers}
+        new.pop("memory", None)  # it is in the layers' keys from now on
+        return x_BTD, new, ctx
 
-    def score(self, x_B1D, ctx):
-        return dict(self.heads)["logits"](x_B1D, None, {}, self.embedding, ctx)[:, 0]
+    def score(self, x_BTD, ctx):
+        return dict(self.heads)["logits"](x_BTD, None, {}, self.embedding, ctx)
+
+
+def _put(old, new, slot, axis: int):
+    return jax.lax.dynamic_update_slice_in_dim(old, new, slot, axis)
 
 
 class EncoderModule(nn.Module):
@@ -173,12 +201,12 @@ class EncoderModule(nn.Module):
 class DecoderModule(EncoderModule, Decoding):
     """An EncoderModule that can also decode."""
 
-    def open(self, batch, capacity: int, run=Run()):
-        return self.start(batch["tokens"].shape[0], capacity)
+    def open(self, batch, capacity: int, slots=None, run=Run()):
+        return self.start(batch["tokens"].shape[0], capacity, slots)
 
-    def decode(self, cache, tokens_BT, segments_BT, run=Run()):
-        x_B1D, cache, ctx = self.step(self.stack, cache, tokens_BT, segments_BT, run)
-        return self.score(x_B1D, ctx), cache
+    @property
+    def writer(self):
+        return self.stack
 
 
 class EncoderDecoderModule(Decoding):
@@ -211,15 +239,15 @@ class EncoderDecoderModule(Decoding):
                    for n, (name, head) in enumerate(self.heads.items())}
         return {**outputs, "hidden": x_BTD, "memory": memory_BSD, "pooled": pooled_BD}
 
-    def open(self, batch, capacity: int, run=Run()):
+    def open(self, batch, capacity: int, slots=None, run=Run()):
         memory_BSD = self.encode(batch, None, run)
         segments = batch.get("source_segments", jnp.ones_like(batch["source_tokens"]))
-        return {**self.start(memory_BSD.shape[0], capacity), "memory": memory_BSD,
+        return {**self.start(memory_BSD.shape[0], capacity, slots), "memory": memory_BSD,
                 "source_segments": segments}
 
-    def decode(self, cache, tokens_BT, segments_BT, run=Run()):
-        x_B1D, cache, ctx = self.step(self.decoder, cache, tokens_BT, segments_BT, run)
-        return self.score(x_B1D, ctx), cache
+    @property
+    def writer(self):
+        return self.decoder
 
 
 class PairModule(nn.Module):

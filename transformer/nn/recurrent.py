@@ -89,7 +89,7 @@ class RecurrentEncoderDecoderModule(Decoding):
                    for n, (name, head) in enumerate(self.heads.items())}
         return {**outputs, "hidden": x_BTD, "memory": source.memory_BSM}
 
-    def open(self, batch, capacity: int, run=Run()):
+    def open(self, batch, capacity: int, slots=None, run=Run()):
         """Cache: {slot, next [B], source_segments [B, S], layers}, the last with the state of each
         layer and what attention keeps. It has the same size whatever the capacity."""
         source, source_BS = self.encode(batch, None, run)
@@ -111,7 +111,19 @@ class RecurrentEncoderDecoderModule(Decoding):
         x_B1D = jnp.take_along_axis(x_BTD, last_B[:, None, None], 1)
         cache = {**cache, "slot": cache["slot"] + x_BTD.shape[1],
                  "next": cache["next"] + segments_BT.sum(1), "layers": {**layers, "state": state}}
-        return self.score(x_B1D, ctx), cache
+        return self.score(x_B1D, ctx)[:, 0], cache
+
+    def split(self, cache, width: int):
+        return jax.tree.map(lambda x: jnp.repeat(x, width, 0) if x.ndim else x, cache)
+
+    def grow(self, cache, tokens_BW, parent_BW, segments_BW, run=Run()):
+        B, W = tokens_BW.shape
+        row_N = (jnp.arange(B)[:, None] * W + parent_BW).reshape(B * W)
+        layers = cache["layers"]
+        forked = {**layers, "state": jax.tree.map(lambda x: x[row_N], layers["state"])}
+        logits_NV, cache = self.decode({**cache, "layers": forked}, tokens_BW.reshape(B * W, 1),
+                                       segments_BW.reshape(B * W, 1), run)
+        return logits_NV.reshape(B, W, -1), cache
 
 
 def segments(batch, prefix: str):
