@@ -5,6 +5,7 @@ import inspect
 import typing
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 
 from transformer.data.corpus import Holdout
@@ -61,8 +62,9 @@ PAPERS = {
     "rnn:size=sutskever2014": ((128, 64), 703_125,
                                {0: 21, 468_749: 21, 468_750: 10.5, 703_124: 21 / 2**5},
                                dict(momentum=0.0, decay=0.0, clip=5 / 30)),
-    "rnn:size=cho2014": ((64, 64), 3 * M, {0: 1}, dict(rho=0.95, eps=1e-6, clip=1 / 30)),
-    "rnn:size=bahdanau2015": ((80, 64), 288_000, {0: 1}, dict(rho=0.95, eps=1e-6, clip=1 / 30)),
+    "rnn:size=cho2014": ((64, 64), 3 * M, {0: 1}, dict(rho=0.95, eps=1e-6, clip=1 / 30, scale=30)),
+    "rnn:size=bahdanau2015": ((80, 64), 288_000, {0: 1},
+                              dict(rho=0.95, eps=1e-6, clip=1 / 30, scale=30)),
     "vaswani:size=base": ((896, 128), 100_000, {3999: 6.99e-4, 15_999: 3.49e-4},
                           dict(b1=0.9, b2=0.98, eps=1e-9, decay=0.0, clip=None)),
     "vaswani:size=big": ((896, 128), 300_000, {3999: 4.94e-4}, {}),
@@ -165,6 +167,20 @@ def test_published_sizes_run_in_slices_that_divide_the_batch(name):
         assert found.accumulate == 1 if small else found.batch // found.accumulate <= 1024
     odd = made(f"{name}:batch=7")
     assert (odd.batch, odd.accumulate) == (7, 1)
+
+
+def test_any_batch_is_accumulated():
+    """BERT's rows of 512 tokens are worked on 128 at once."""
+    slices = {batch: made(f"bert:batch={batch}").accumulate for batch in (128, 130, 1000, 1024)}
+    assert slices == {128: 1, 130: 2, 1000: 8, 1024: 8}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_shorter_run_has_the_same_peak(name):
+    highest = lambda found, n: float(found.optimizer.learning_rate(jnp.arange(n)).max())
+    peak = highest(made(name), 40_000)
+    for steps in (200, 5000):  # a line down begins at the start: at a tenth it is at nine tenths
+        assert 0.89 * peak < highest(made(f"{name}:steps={steps}"), steps) < 1.01 * peak
 
 
 @pytest.mark.parametrize("name", RECIPES)

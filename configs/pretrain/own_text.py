@@ -82,7 +82,7 @@ def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs]
                 tokenizer=spec, data=source(path=path),
                 validation=source(path=validation) if validation else held_out,
                 steps=n.steps, batch=n.batch,
-                accumulate=1 if n.batch % n.slice else n.batch // n.slice,
+                accumulate=slices(n),
                 run=Run(dtype=n.dtype, remat=remat),
                 log_every=10, evaluate_every=often, save_every=often)
             return Experiment(**shared | function(n, size, **more))
@@ -92,6 +92,12 @@ def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs]
         return chosen
 
     return of
+
+
+def slices(n: Numbers) -> int:
+    """How many equal parts a batch comes in, none of them larger than `slice`."""
+    return next(parts for parts in range(-(-n.batch // n.slice), n.batch + 1)
+                if n.batch % parts == 0)
 
 
 def vocabulary(n: Numbers, tokenizer: str | None, pieces: dict) -> tuple[Numbers, TokenizerSpec]:

@@ -29,7 +29,7 @@ def experiment(n: Numbers, size: str) -> dict:
         model=palm(**SIZES[size] | dict(vocab=n.vocab)),
         rows=Chunks(length=n.length, cross_documents=True),
         objective=NextToken(z=1e-4),
-        optimizer=PaLMAdafactor(learning_rate=InverseRoot(scale=n.rate, hold=max(n.warmup, 1)),
+        optimizer=PaLMAdafactor(learning_rate=InverseRoot(scale=n.rate, hold=PAPER[size].warmup),
                                 clip=1.0),
         mesh=Mesh(data=1, fsdp=-1),
     )

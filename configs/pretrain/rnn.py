@@ -36,7 +36,7 @@ def optimizer(n: Numbers, size: str) -> Optimizer:
     if size == "sutskever2014":
         rate = Halving(peak=n.rate * TOKENS, epoch=max(1, round(n.steps / EPOCHS)))
         return SGD(learning_rate=rate, clip=5 / TOKENS)
-    return Adadelta(learning_rate=Constant(peak=n.rate), clip=1 / TOKENS)
+    return Adadelta(learning_rate=Constant(peak=n.rate), clip=1 / TOKENS, scale=TOKENS)
 
 
 @recipe(PAPER, "sutskever2014", source=OwnPairs)

@@ -20,11 +20,11 @@ PAPER |= dict.fromkeys(("tiny", "1.1-tiny"), dataclasses.replace(TINY, rate=0.1)
 
 @recipe(PAPER, "base", sentinels=100)
 def experiment(n: Numbers, size: str) -> dict:
-    """Sources of 512 tokens, made of 568 of text; the rate is 0.01 until `warmup` is over."""
+    """Sources of 512 tokens, made of 568 of text; the rate is 0.01 for the first 10,000."""
     objective = SpanCorruption(rate=0.15, mean=3.0)
     return dict(
         model=t5(**SIZES[size] | dict(vocab=n.vocab)),
         rows=Chunks(length=objective.raw_length(n.length), cross_documents=True),
         objective=objective,
-        optimizer=Adafactor(learning_rate=InverseRoot(scale=n.rate, hold=max(n.warmup, 1))),
+        optimizer=Adafactor(learning_rate=InverseRoot(scale=n.rate, hold=PAPER[size].warmup)),
     )

@@ -24,12 +24,13 @@ def experiment(n: Numbers, size: str) -> dict:
     path, validation: tables whose first line names the columns, `source` and `target` among them.
     """
     shape = SIZES[size] | dict(vocab=n.vocab)
+    shorter = max(n.warmup, 1) / PAPER[size].warmup  # of which Noam's rate would make a higher peak
     return dict(
         model=vaswani(**shape),
         task=Translation(),
         rows=Padded(length=n.length, source_length=n.length),
         objective=SequenceToSequence(smoothing=0.1, spread="others"),
         optimizer=AdamW(learning_rate=Noam(width=shape["width"], warmup=max(n.warmup, 1),
-                                           scale=n.rate),
+                                           scale=n.rate * shorter**0.5),
                         b1=0.9, b2=0.98, eps=1e-9, clip=None),
     )

@@ -58,6 +58,24 @@ def test_first_steps_by_hand():
         path + "/rows": (4,), path + "/columns": (5,)}
 
 
+@pytest.mark.parametrize("name, shape, matrix", [
+    ("query", (2, 6, 3, 4), (2, 6, 12)), ("value", (2, 6, 1, 4), (2, 6, 4)),
+    ("out", (2, 3, 4, 6), (2, 12, 6))])
+def test_heads_and_their_size_are_one_dimension(name, shape, matrix):
+    """As in T5, whose projections are matrices."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    leaves = [jax.random.normal(key, shape) for key in keys]
+    built = Adafactor(learning_rate=Constant(peak=RATE), smallest=3).build()
+    put = lambda path, x: {"stack": {"segment_0": {"0_attention": {path: x}}}}
+    apart, state = run(built, put(name, leaves[0]), [put(name, x) for x in leaves[1:]])
+    whole, _ = run(built, put("up", leaves[0].reshape(matrix)),
+                   [put("up", x.reshape(matrix)) for x in leaves[1:]])
+    (apart,), (whole,) = jax.tree.leaves(apart), jax.tree.leaves(whole)
+    np.testing.assert_allclose(apart, whole.reshape(shape), rtol=1e-6)
+    moments = paths.named(state["rule"]["moments"])
+    assert sum(x.size for x in moments.values()) == 2 * sum(matrix[1:])
+
+
 def test_small_matrices_are_not_factored():
     shapes = {"embedding/tokens": (127, 200), "heads_a/up": (128, 128)}
     params = paths.nested({path: jnp.ones(shape) for path, shape in shapes.items()})

@@ -39,6 +39,18 @@ WORKED = {
 }
 
 
+def test_adadelta_on_gradients_of_a_size():
+    """Small gradients are eps's business: thirty times larger they move thirty times as far."""
+    put = lambda row: {"heads_x": {"classes": jnp.array([row])}}
+    moved = []
+    for scale in (1.0, 30.0):
+        built = Adadelta(learning_rate=Constant(peak=1.0), clip=1e-5, scale=scale).build()
+        state = built.init(put((3.0, 4.0)))
+        updates, _ = built.update(put((1.0, 0.0)), state, put((3.0, 4.0)))
+        moved.append(float(updates["heads_x"]["classes"][0, 0]))
+    np.testing.assert_allclose(moved, [-1e-5, -3e-4], rtol=1e-2)
+
+
 @pytest.mark.parametrize("name", WORKED)
 def test_three_updates(name):
     optimizer, expected = WORKED[name]

@@ -6,6 +6,8 @@ may hold all layers of a segment, which are separate parameters of the published
 
 from __future__ import annotations
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,14 +17,16 @@ from transformer.training import paths
 
 _TINY = 1e-30  # added to squared gradients
 _SMALLEST_SCALE = 1e-3  # a parameter's scale never counts as less
+_HEADS = re.compile(r"(attention|cross)/(query|key|value|out)$")
 
 
 def scale_by_adafactor(smallest: int | None = 128) -> optax.GradientTransformation:
     """Gradients -> max(RMS(p), 1e-3) * x / max(1, RMS(x)), x = g / sqrt(second moment).
 
     The second moment decays by 1 - t^-0.8 (t = 1 at first) and is factored into the means over
-    the two largest dimensions where both reach `smallest`, never if that is None. State: {"count",
-    "moments"}, moments of a parameter being {"rows", "columns"} or {"whole"}.
+    the two largest dimensions where both reach `smallest`, never if that is None; heads and their
+    size are one dimension, as in T5's own matrices. State: {"count", "moments"}, moments of a
+    parameter being {"rows", "columns"} or {"whole"}.
     """
     def init(params):
         moments = {p: _start(p, x, smallest) for p, x in paths.named(params).items()}
@@ -42,6 +46,15 @@ def scale_by_adafactor(smallest: int | None = 128) -> optax.GradientTransformati
     return optax.GradientTransformation(init, update)
 
 
+def _matrix(path: str, shape) -> tuple[int, ...]:
+    """The shape with heads and their size as one dimension."""
+    lead = int(paths.stacked(path))
+    if len(shape) - lead != 3 or not _HEADS.search(path):
+        return tuple(shape)
+    n = lead if path.endswith("out") else lead + 1
+    return (*shape[:n], shape[n] * shape[n + 1], *shape[n + 2:])
+
+
 def _factored(path: str, shape, smallest: int | None) -> tuple[int, int] | None:
     """(second largest, largest) dimension of one layer, or None where it is not factored."""
     lead = int(paths.stacked(path))
@@ -52,26 +65,29 @@ def _factored(path: str, shape, smallest: int | None) -> tuple[int, int] | None:
 
 
 def _start(path: str, leaf, smallest: int | None) -> dict:
-    if (pair := _factored(path, leaf.shape, smallest)) is None:
+    shape = _matrix(path, leaf.shape)
+    if (pair := _factored(path, shape, smallest)) is None:
         return {"whole": jnp.zeros(leaf.shape)}
     second, largest = pair
-    return {"rows": jnp.zeros(np.delete(leaf.shape, largest)),
-            "columns": jnp.zeros(np.delete(leaf.shape, second))}
+    return {"rows": jnp.zeros(np.delete(shape, largest)),
+            "columns": jnp.zeros(np.delete(shape, second))}
 
 
 def _leaf(path, gradient, parameter, old, decay, smallest):
-    square = jnp.square(gradient) + _TINY
-    if (pair := _factored(path, gradient.shape, smallest)) is None:
-        new = {"whole": decay * old["whole"] + (1 - decay) * square}
+    shape = _matrix(path, gradient.shape)
+    if (pair := _factored(path, shape, smallest)) is None:
+        new = {"whole": decay * old["whole"] + (1 - decay) * (jnp.square(gradient) + _TINY)}
         step = gradient / jnp.sqrt(new["whole"])
     else:
-        new, step = _factor(gradient, square, old, decay, *pair)
+        new, step = _factor(gradient.reshape(shape), old, decay, *pair)
+        step = step.reshape(gradient.shape)
     layers = tuple(range(int(paths.stacked(path)), gradient.ndim))
     step = step / jnp.maximum(1.0, _rms(step, layers))
     return step * jnp.maximum(_rms(parameter, layers), _SMALLEST_SCALE), new
 
 
-def _factor(gradient, square, old, decay, second: int, largest: int):
+def _factor(gradient, old, decay, second: int, largest: int):
+    square = jnp.square(gradient) + _TINY
     new = {"rows": decay * old["rows"] + (1 - decay) * square.mean(largest),
            "columns": decay * old["columns"] + (1 - decay) * square.mean(second)}
     rows = jnp.expand_dims(new["rows"], largest)
