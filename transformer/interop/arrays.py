@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import numpy as np
 
 from transformer.error import UserError
@@ -12,37 +9,13 @@ from transformer.interop.config import Config
 from transformer.interop.family import Family
 from transformer.nn.head import Pooler
 from transformer.nn.model import Decoder, SourceToTarget
-from transformer.spec import Spec, nearest
+from transformer.spec import Spec
 
-INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "mc_token_ids",
-          "decoder_input_ids", "decoder_attention_mask")
 # Our heads -> their output; where another of the model's heads takes the plain name, the second.
 OUTPUTS = {"logits": ("logits", "logits"), "mlm": ("logits", "prediction_logits"),
            "nsp": ("logits", "seq_relationship_logits"), "sop": ("logits", "sop_logits"),
            "classes": ("logits", "logits"), "tags": ("logits", "logits"),
            "score": ("logits", "mc_logits"), "replaced": ("logits", "logits")}
-
-
-def read_inputs(path: Path) -> dict[str, np.ndarray]:
-    """The integer arrays of an .npz file.
-
-    Raises:
-      UserError: no such file, an unknown name, or an array that is not of whole numbers.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (ValueError, EOFError, AttributeError) as error:
-        raise UserError(f"{path} is no .npz file: {error}") from None
-    for name, array in arrays.items():
-        if name not in INPUTS:
-            raise UserError(f"{path}: there is no input {name!r}{nearest(name, INPUTS)}")
-        if array.dtype.kind not in "iub":
-            raise UserError(f"{path}: {name} is {array.dtype}, but it must be of whole numbers")
-    if "input_ids" not in arrays:
-        raise UserError(f"{path}: there is no input_ids")
-    return {name: array.astype(np.int64) for name, array in arrays.items()}
-
 
 class Translation:
     """One model's inputs and outputs under Hugging Face's names.
@@ -70,6 +43,12 @@ class Translation:
         for name in ("attention_mask", "token_type_ids", "position_ids"):
             if name in inputs:
                 inputs = {**inputs, name: spread(name, inputs[name], ids.shape)}
+        beside = inputs.get("decoder_input_ids", ids)
+        if "decoder_input_ids" in inputs:
+            require_rows("decoder_input_ids", beside, len(ids))
+        if "decoder_attention_mask" in inputs:
+            mask = spread("decoder_attention_mask", inputs["decoder_attention_mask"], beside.shape)
+            inputs = {**inputs, "decoder_attention_mask": mask}
         flat = {name: array.reshape(-1, array.shape[-1]) for name, array in inputs.items()
                 if name != "mc_token_ids"}
         two = isinstance(self.spec, SourceToTarget)
@@ -120,7 +99,6 @@ class Translation:
         side = {ours + "tokens": ids}
         mask = flat.get(theirs + "attention_mask")
         if mask is not None:
-            mask = spread(theirs + "attention_mask", mask, ids.shape)
             within(theirs + "attention_mask", mask, 2, "0 and 1")
             side |= {ours + "segments": mask, ours + "queries": np.ones_like(mask)}
         if theirs:
@@ -166,17 +144,11 @@ class Translation:
         return {"pooled": at.reshape(-1)}
 
 
-def write_outputs(path: Path, outputs: dict[str, np.ndarray]) -> None:
-    """Writes an .npz file, all or nothing, and prints the shapes."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            np.savez(file, **outputs)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    for name, array in outputs.items():
-        print(f"{name} {list(array.shape)}")
+def require_rows(name: str, ids: np.ndarray, rows: int) -> None:
+    """UserError unless the ids are [rows, length], and there is at least one."""
+    if ids.ndim != 2 or not ids.size or len(ids) != rows:
+        raise UserError(f"{name} are {list(ids.shape)}, but they must be [batch, length], with as "
+                        "many rows as input_ids")
 
 
 def spread(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -184,7 +156,7 @@ def spread(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise UserError(f"{name} is {list(array.shape)}, but input_ids need {list(shape)}"
+        raise UserError(f"{name} is {list(array.shape)}, but the ids are {list(shape)}"
                         ) from None
 
 

@@ -27,7 +27,7 @@ def answer(loaded, inputs: Path, outputs: Path, given: dict) -> None:
     import jax
 
     from transformer.generation.generate import generate
-    from transformer.interop.arrays import read_inputs, write_outputs
+    from transformer.interop.array_files import read_inputs, write_outputs
 
     arrays = _sides(read_inputs(inputs), loaded.model.spec.embedding.vocab)
     batch = _batch(loaded, arrays, given)
@@ -53,9 +53,9 @@ def answer(loaded, inputs: Path, outputs: Path, given: dict) -> None:
 
 def _sides(arrays: dict, vocab: int) -> dict[str, np.ndarray]:
     """The arrays int32 [B, T], masks of all ones where they are missing."""
-    from transformer.interop.arrays import spread, within
+    from transformer.interop.arrays import require_rows, spread, within
 
-    sides, rows = {}, len(arrays["input_ids"])
+    sides, rows = {}, np.atleast_1d(arrays["input_ids"]).shape[0]
     for name in arrays:
         if name not in KNOWN:
             raise UserError(f"generate does not read {name}; leave it out")
@@ -63,9 +63,7 @@ def _sides(arrays: dict, vocab: int) -> dict[str, np.ndarray]:
         ids = arrays.get(f"{prefix}input_ids")
         if ids is None:
             continue
-        if ids.ndim != 2 or not ids.size or len(ids) != rows:
-            raise UserError(f"{prefix}input_ids are {list(ids.shape)}, but generate reads [batch, "
-                            f"length] of as many rows as input_ids")
+        require_rows(f"{prefix}input_ids", ids, rows)
         within(f"{prefix}input_ids", ids, vocab, "the vocabulary")
         mask = arrays.get(f"{prefix}attention_mask", np.ones_like(ids))
         within(f"{prefix}attention_mask", mask, 2, "0 and 1")

@@ -14,7 +14,7 @@ def forward(loaded, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """{output: float32 array} of a checkpoint, in full precision.
 
     Args:
-      loaded: from `transformer.load`. inputs: {name: integers}, see `interop.arrays`.
+      loaded: from `transformer.load`. inputs: {name: integers}, see `interop.array_files`.
 
     Raises:
       UserError: inputs that the model cannot read.
@@ -49,7 +49,7 @@ def command(arguments: list[str]) -> int:
         raise UserError(f"{options.inputs}: there is no such file")
 
     from transformer import load
-    from transformer.interop.arrays import read_inputs, write_outputs
+    from transformer.interop.array_files import read_inputs, write_outputs
 
     inputs = read_inputs(options.inputs)
     outputs = forward(load(options.checkpoint), inputs)
