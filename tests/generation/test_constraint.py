@@ -7,7 +7,7 @@ import pytest
 from transformer.error import UserError
 from transformer.generation.beam import Beam, PowerPenalty
 from transformer.generation.constraint import (Banned, ForcedFirst, ForcedLast, MinTokens, NoRepeat,
-                                               Repetition, Seen, constrained)
+                                               Normalised, Repetition, Seen, constrained)
 from transformer.generation.generate import Greedy, Sample, ending, generate
 from transformer.generation.prompt import batch_of
 
@@ -51,6 +51,14 @@ def test_the_first_and_the_last_token_may_be_forced():
 def test_banned_tokens():
     found = Banned(tokens=(1, 4))(SCORES, seen())
     np.testing.assert_array_equal(np.isneginf(found), [[0, 1, 0, 0, 1]] * 2)
+
+
+def test_what_is_left_adds_up_to_one_again():
+    left = constrained(SCORES, (Banned(tokens=(0, 4)), Normalised()), seen())
+    exp = np.exp([[-1, 0.5, -0.25], [1, -0.5, 0.25]])
+    np.testing.assert_allclose(left[:, 1:4], np.log(exp / exp.sum(1, keepdims=True)), rtol=1e-5)
+    nothing = constrained(SCORES, (Banned(tokens=(0, 1, 2, 3, 4)), Normalised()), seen())
+    assert np.isneginf(nothing).all()
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])

@@ -10,7 +10,7 @@ import transformer
 from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
 from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
-from transformer.generation.constraint import Banned, ForcedLast, NoRepeat, Repetition
+from transformer.generation.constraint import Banned, ForcedLast, NoRepeat, Normalised, Repetition
 from transformer.generation.generate import Greedy, Sample, generate
 from transformer.nn.door import unstack
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
@@ -79,8 +79,17 @@ def test_an_encoder_decoder_begins_with_its_start_token(answered):
     made = answered("vaswani", begun, "--max-new-tokens=2", config=config)["sequences"]
     assert made[:, :3].tolist() == [[17, 40, 41], [17, 50, 51]]
     assert made[0, 3] != 6  # nothing is forced behind a longer prompt
-    with pytest.raises(UserError, match="the start token holds 99999, .* outside the vocabulary"):
+    with pytest.raises(UserError, match="start: there is no token 99999; the vocabulary has"):
         answered(*how, "--decoder-start-token-id=99999")
+    with pytest.raises(UserError, match="start: there is no token 99999"):
+        answered(*how, config={"bos_token_id": 99999})
+
+
+@pytest.mark.parametrize("name", ["eos", "pad"])
+@pytest.mark.parametrize("token", [99999999999, 5000, -1])
+def test_ids_that_the_vocabulary_does_not_have_are_refused(answered, name, token):
+    with pytest.raises(UserError, match=f"{name}: there is no token {token}; the vocabulary has"):
+        answered("gpt2", {"input_ids": IDS}, f"--{name}-token-id={token}")
 
 
 @pytest.mark.parametrize(("arrays", "message"), [
@@ -122,6 +131,46 @@ def test_what_generation_config_says(tmp_path, capsys):
     assert choosing.choice(given) == Beam(width=2, penalty=WuPenalty(alpha=0.6), until="full")
     assert choosing.choice(joined({"top_k": 5}, found)) == Sample(top_k=5)
     assert defaults(tmp_path / "nowhere") == {}
+
+
+def test_scores_are_normalised_again_last_of_all(tmp_path, capsys):
+    """As the released Marian has it; and a search that was stored with draws does not draw."""
+    (tmp_path / "generation_config.json").write_text(json.dumps(
+        {"renormalize_logits": True, "num_beams": 2, "do_sample": True, "suppress_tokens": [3]}))
+    found = defaults(tmp_path)
+    assert choosing.choice(found) == Beam(width=2)
+    assert choosing.constraints(found, 9) == (Banned(tokens=(3,)), Normalised())
+    assert "not applied: do_sample (beam search does not draw)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("config", "message"), [
+    ({"early_stopping": "often"}, "early_stopping is 'often', but it must be true, false or"),
+    ({"early_stopping": [1]}, r"early_stopping is \[1\], but"),
+    ({"bad_words_ids": 5}, "bad_words_ids is 5, but it must be a list of lists"),
+    ({"bad_words_ids": [[]]}, r"bad_words_ids is \[\[\]\], but"),
+    ({"max_length": "20"}, "max_length is '20', but it must be a whole number above 0"),
+    ({"max_new_tokens": 10**12}, "max_new_tokens is 10{12}, but"),
+    ({"min_length": -4}, "min_length is -4, but it must be a whole number from 0"),
+    ({"num_beams": 2.5}, "num_beams is 2.5, but"),
+    ({"length_penalty": "long"}, "length_penalty is 'long', but it must be a number"),
+    ({"do_sample": "yes"}, "do_sample is 'yes', but it must be true or false"),
+    ({"do_sample": True, "top_k": "5"}, "top_k is '5', but"),
+    ({"renormalize_logits": 2}, "renormalize_logits is 2, but"),
+    ({"eos_token_id": "2"}, "eos_token_id is '2', but it must be a token id or a list of them"),
+    ({"suppress_tokens": [1, None]}, r"suppress_tokens is \[1, None\], but"),
+    ({"pad_token_id": [1, 2]}, r"pad_token_id is \[1, 2\], but it must be a token id$"),
+    ({"decoder_start_token_id": 10**20}, "decoder_start_token_id is 10{20}, but"),
+])
+def test_entries_of_another_kind_are_refused(tmp_path, config, message):
+    (tmp_path / "generation_config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match="generation_config.json: " + message):
+        defaults(tmp_path)
+
+
+def test_a_negative_id_stands_for_none(tmp_path):
+    """So the first LLaMA on the hub was padded."""
+    (tmp_path / "generation_config.json").write_text('{"pad_token_id": -1, "eos_token_id": [2]}')
+    assert defaults(tmp_path) == {"eos": (2,)}
 
 
 @pytest.mark.parametrize(("config", "given", "want"), [

@@ -180,6 +180,9 @@ def test_new_tokens_fill_the_context_by_default(checkpoint, capsys, tmp_path):
     (["--prompt=ab", "--length-penalty=2"], "--length-penalty is about beam search"),
     (["--prompt=ab", "--temperature=0", "--samples=2"], "greedy gives one answer"),
     (["--prompt=ab", "--forced-bos=9999"], "forced bos: there is no token 9999"),
+    (["--prompt=ab", "--eos-token-id=99999999999"], "eos: there is no token 99999999999"),
+    (["--prompt=ab", "--pad-token-id=-1"], "pad: there is no token -1"),
+    (["--prompt=ab", "--decoder-start-token-id=99999"], "start: there is no token 99999"),
     (["--prompt=ab", "--repetition-penalty=0"], "repetition penalty is 0.0"),
     (["--prompt=ab", "--outputs=x.npz"], "--inputs and --outputs belong together"),
     (["--inputs=missing.npz", "--outputs=x.npz"], "missing.npz: there is no such file"),
@@ -188,6 +191,15 @@ def test_mistakes_are_named(checkpoint, arguments, message):
     checkpoint(decoder)
     with pytest.raises(UserError, match=message):
         command(["anywhere", *arguments])
+
+
+@pytest.mark.parametrize("stored", [{"do_sample": True, "num_return_sequences": 3},
+                                    {"num_beams": 4}])
+def test_a_stream_of_several_is_refused_whoever_asks_for_them(checkpoint, tmp_path, stored):
+    checkpoint(decoder).path = tmp_path
+    (tmp_path / "generation_config.json").write_text(json.dumps(stored))
+    with pytest.raises(UserError, match="--stream shows .* (--samples=1|--beams=1)"):
+        command(["anywhere", "--prompt=ab", "--stream"])
 
 
 def test_a_model_without_next_tokens_is_refused(checkpoint):

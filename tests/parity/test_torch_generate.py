@@ -10,7 +10,8 @@ import pytest
 from test_torch import V, gpt2_side, llama_side
 
 from transformer.generation.beam import Beam, PowerPenalty
-from transformer.generation.constraint import Banned, ForcedLast, MinTokens, NoRepeat, Repetition
+from transformer.generation.constraint import (Banned, ForcedLast, MinTokens, NoRepeat, Normalised,
+                                               Repetition)
 from transformer.generation.generate import Greedy, generate
 from transformer.interop.importing import bring
 from transformer.nn.door import Model, unstack
@@ -36,6 +37,8 @@ CASES = {
              dict(num_beams=3, length_penalty=-0.5, early_stopping="never"), (), {}),
     "beams, rules": (Beam(width=4, answers=2), dict(num_beams=4, num_return_sequences=2), RULES,
                      THEIRS),
+    "beams, normalised": (Beam(width=4, answers=2), dict(num_beams=4, num_return_sequences=2),
+                          (*RULES, Normalised()), dict(THEIRS, renormalize_logits=True)),
 }
 ASKED = [("gpt2", case) for case in CASES] + [("llama", "likely"), ("llama", "beams, rules")]
 
@@ -107,7 +110,8 @@ TRANSLATORS = {
 }
 # What each says in its generation_config.json besides; BART and Marian force the last token.
 USUAL = dict(num_beams=3, length_penalty=1.5, repetition_penalty=1.3)
-SAID = {"t5": dict(eos_token_id=44), "marian": dict(eos_token_id=16, bad_words_ids=[[33]]),
+SAID = {"t5": dict(eos_token_id=44),
+        "marian": dict(eos_token_id=16, bad_words_ids=[[33]], renormalize_logits=True),
         "bart": dict(forced_bos_token_id=5, min_length=5, no_repeat_ngram_size=2,
                      early_stopping=True, eos_token_id=[44, 2])}
 

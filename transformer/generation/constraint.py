@@ -1,7 +1,8 @@
 """What the next token may be: rules over its scores, applied in the order in which they are given.
 
 Scores are logits before Greedy and Sample and log-probabilities before Beam. What a rule changes is
-not normalised again. Both are as in Hugging Face, so that answers and scores agree with it.
+not normalised again, unless Normalised is the last. Both are as in Hugging Face, so that answers
+and scores agree with it.
 """
 
 from __future__ import annotations
@@ -112,6 +113,14 @@ class ForcedLast(Spec):
 
     def __call__(self, scores_BV, seen):
         return jnp.where(seen.count == seen.most - 1, only(scores_BV, self.tokens), scores_BV)
+
+
+class Normalised(Spec):
+    """What the rules before it left are log-probabilities again: of each row they add up to 1."""
+
+    def __call__(self, scores_BV, seen):
+        some_B1 = jnp.isfinite(scores_BV).any(1, keepdims=True)  # a row may have no token left
+        return jnp.where(some_B1, jax.nn.log_softmax(scores_BV), scores_BV)
 
 
 def present(scores_BV, ids_BT):

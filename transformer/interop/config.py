@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from transformer.error import UserError
@@ -19,6 +20,7 @@ NAMES: dict[str, str] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"
                          "tanh": "tanh"}
 
 DEEPEST = 10_000  # layers
+LARGEST = 2**31 - 1  # what the numbers of a program are on any device
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,27 +47,48 @@ class Config:
 
     def count(self, name: str, default: int | None = None) -> int:
         """A whole number above 0. Without a default it must be there."""
-        return self._typed(name, default, "a whole number above 0",
-                           lambda v: type(v) is int and v > 0)
+        return self.typed(name, default, f"a whole number above 0, at most {LARGEST:,}",
+                          lambda v: type(v) is int and 0 < v <= LARGEST)
+
+    def natural(self, name: str, default: int | None = None) -> int:
+        """A whole number that may be 0."""
+        return self.typed(name, default, f"a whole number from 0 to {LARGEST:,}",
+                          lambda v: type(v) is int and 0 <= v <= LARGEST)
 
     def depth(self, name: str, default: int) -> int:
         """How many layers: a bound, because names and layers are listed before weights are read."""
-        return self._typed(name, default, f"a whole number from 1 to {DEEPEST:,}",
-                           lambda v: type(v) is int and 0 < v <= DEEPEST)
+        return self.typed(name, default, f"a whole number from 1 to {DEEPEST:,}",
+                          lambda v: type(v) is int and 0 < v <= DEEPEST)
 
     def number(self, name: str, default: float | None = None) -> float:
         """A finite number."""
-        good = lambda v: type(v) in (int, float) and math.isfinite(v)
-        return float(self._typed(name, default, "a number", good))
+        good = lambda v: type(v) in (int, float) and abs(v) <= sys.float_info.max
+        return float(self.typed(name, default, "a number", good))
 
     def flag(self, name: str, default: bool) -> bool:
         """True or false."""
-        return self._typed(name, default, "true or false", lambda v: type(v) is bool)
+        return self.typed(name, default, "true or false", lambda v: type(v) is bool)
 
     def id(self, name: str) -> int | None:
         """A token id, or None."""
         value = self.raw(name)
         return value if type(value) is int and value >= 0 else None
+
+    def ids(self, name: str, most: int | None = None) -> tuple[int, ...]:
+        """Token ids, from one or a list of them; a negative one stands for none.
+
+        most: how many may be there, any number if None.
+        """
+        value = self.raw(name, ())
+        found = value if isinstance(value, (list, tuple)) else (value,)
+        good = all(type(n) is int and n <= LARGEST for n in found)
+        if not good or (most is not None and len(found) > most):
+            raise self._wrong(name, value, "a token id" + " or a list of them" * (most is None))
+        return tuple(n for n in found if n >= 0)
+
+    def text(self, name: str, default: str) -> str:
+        """A word."""
+        return self.typed(name, default, "a text", lambda v: isinstance(v, str))
 
     def one_of(self, name: str, known: dict, default: str):
         """What one of the known words stands for."""
@@ -80,8 +103,8 @@ class Config:
 
     def rate(self, name: str, default: float) -> float:
         """A dropout rate."""
-        return float(self._typed(name, default, "a rate, at least 0 and below 1",
-                                 lambda v: type(v) in (int, float) and 0 <= v < 1))
+        return float(self.typed(name, default, "a rate, at least 0 and below 1",
+                                lambda v: type(v) in (int, float) and 0 <= v < 1))
 
     def refuse(self, name: str, only, default=None) -> None:
         """UserError unless the entry has the one value that the family is built for here."""
@@ -100,7 +123,8 @@ class Config:
         """Where a family counts another number of classes if nothing is said."""
         return dataclasses.replace(self, tree={**self.tree, "num_labels": count})
 
-    def _typed(self, name, default, words, good):
+    def typed(self, name: str, default, words: str, good: Callable[[Any], bool]):
+        """A value that is good; `words` say what is."""
         value = self.raw(name, default)
         if value is None:
             raise UserError(f"{self.where}: lacks {name}")

@@ -6,6 +6,7 @@ from transformer.error import UserError
 from transformer.spec import Spec
 
 DRAWING = ("temperature", "top_k", "top_p")
+IDS = ("banned", "forced_bos", "forced_last", "suppressed", "eos", "pad", "start")
 SEARCHING = ("length_penalty", "length_penalty_kind", "until")
 
 
@@ -96,12 +97,7 @@ def constraints(given: dict, vocab: int) -> tuple[Spec, ...]:
     """
     from transformer.generation import constraint
 
-    for name in ("banned", "forced_bos", "forced_last", "suppressed"):
-        ids = given.get(name, ())
-        for token in ids if isinstance(ids, tuple) else (ids,):
-            if not 0 <= token < vocab:
-                raise UserError(f"{name.replace('_', ' ')}: there is no token {token}; the "
-                                f"vocabulary has the ids 0 to {vocab - 1}")
+    require_ids(given, vocab)
     rules = (("repetition_penalty", constraint.Repetition, "penalty"),
              ("no_repeat", constraint.NoRepeat, "size"),
              ("banned", constraint.Banned, "tokens"),
@@ -109,4 +105,15 @@ def constraints(given: dict, vocab: int) -> tuple[Spec, ...]:
              ("forced_bos", constraint.ForcedFirst, "token"),
              ("forced_last", constraint.ForcedLast, "tokens"),
              ("suppressed", constraint.Banned, "tokens"))
-    return tuple(kind(**{field: given[name]}) for name, kind, field in rules if name in given)
+    made = tuple(kind(**{field: given[name]}) for name, kind, field in rules if name in given)
+    return (*made, constraint.Normalised()) if given.get("renormalised") else made
+
+
+def require_ids(given: dict, vocab: int) -> None:
+    """UserError for a token among {option: value} that the vocabulary does not have."""
+    for name in IDS:
+        ids = given.get(name, ())
+        for token in ids if isinstance(ids, tuple) else (ids,):
+            if not 0 <= token < vocab:
+                raise UserError(f"{name.replace('_', ' ')}: there is no token {token}; the "
+                                f"vocabulary has the ids 0 to {vocab - 1}")

@@ -43,6 +43,8 @@ def command(arguments: list[str]) -> int:
                         f"logits); this checkpoint has the heads: {heads}")
     every = joined(given, defaults(Path(loaded.path)))
     choosing.require_search(given, every)
+    if options.stream:
+        _require_one(texts, every)  # what is stored may ask for several
     if options.inputs is not None:
         generate_arrays.answer(loaded, options.inputs, options.outputs, every)
     else:
@@ -52,12 +54,12 @@ def command(arguments: list[str]) -> int:
 
 def _require_one(texts: list[str], given: dict) -> None:
     if given.get("beams", 1) != 1:
-        raise UserError("--stream shows a text as it grows, but --beams knows its answer at the "
-                        "end only; leave out one of them")
+        raise UserError("--stream shows a text as it grows, but beam search knows its answer at "
+                        "the end only; leave it out, or say --beams=1")
     rows = len(texts) * given.get("answers", 1)
     if rows != 1:
         raise UserError(f"--stream shows one text as it grows, but this asks for {rows}; leave it "
-                        "out, or give one prompt and one sample")
+                        "out, or give one prompt and --samples=1")
 
 
 def _parser() -> argparse.ArgumentParser:

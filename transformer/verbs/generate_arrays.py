@@ -74,8 +74,6 @@ def _sides(arrays: dict, vocab: int) -> dict[str, np.ndarray]:
 
 def _batch(loaded, arrays: dict, given: dict) -> dict:
     """What generation begins from. An encoder-decoder's prompt begins with its start token."""
-    from transformer.interop.arrays import within
-
     ids, mask = arrays["input_ids"], arrays["attention_mask"]
     if "source_tokens" not in loaded.model.example():
         if extra := [name for name in arrays if name.startswith("decoder_")]:
@@ -84,8 +82,8 @@ def _batch(loaded, arrays: dict, given: dict) -> dict:
     start = given.get("start", given.get("bos"))
     if start is None:
         start = loaded.experiment.objective.first(loaded.tokenizer)
+    choosing.require_ids({"start": start}, loaded.model.spec.embedding.vocab)
     first = np.full((len(ids), 1), start, np.int32)
-    within("the start token", first, loaded.model.spec.embedding.vocab, "the vocabulary")
     tokens = arrays.get("decoder_input_ids", first)
     segments = arrays.get("decoder_attention_mask", np.ones_like(first))
     if (tokens[:, 0] != start).all():
