@@ -162,7 +162,9 @@ def test_a_diverged_run_is_not_exported(checkpoint, tmp_path):
     ({"n_head": 7}, 2, "does not divide by 7 heads"),
     ({"activation_function": "quick_gelu"}, 2, "activation_function is 'quick_gelu'"),
     ({"scale_attn_by_inverse_layer_idx": True}, 2, "nothing else is supported"),
-    ({"quantization_config": {}}, 2, "quantised"),
+    ({"vocab_size": 10**20}, 2, "but it must be a whole number above 0, at most 1,073,741,824"),
+    ({"n_positions": 10**20}, 2, "n_positions is 10"), ({"model_type": []}, 3, "model_type []"),
+    ({"quantization_config": {}}, 2, "quantised"), ({"quantization_config": None}, 0, "GPT2"),
     ({"architectures": []}, 0, "GPT2LMHeadModel"),
     ({"auto_map": {"AutoModel": "evil.py"}}, 0, "GPT2LMHeadModel"),
 ])
@@ -253,10 +255,10 @@ def test_a_file_may_keep_the_other_of_two_tied_tensors(hugging_face):
     kept = "transformer.tokens_embed.weight"
     moved = lambda tensors: {kept if n == "lm_head.weight" else n: a for n, a in tensors.items()}
     assert same(rewritten(made, moved), made)
-    bias = {"cls.predictions.decoder.bias": np.ones(61, np.float32)}
     made = hugging_face("bert", "BertForMaskedLM", place="other")
-    with pytest.raises(UserError, match="decoder.bias and cls.predictions.bias differ"):
-        rewritten(made, lambda tensors: {**tensors, **bias})
+    for other in (np.ones(61, np.float32), np.ones((61, 1), np.float32), np.ones(61, np.float16)):
+        with pytest.raises(UserError, match="decoder.bias and cls.predictions.bias differ"):
+            rewritten(made, lambda tensors: {**tensors, "cls.predictions.decoder.bias": other})
 
 
 def test_families_are_listed_where_one_is_unknown():

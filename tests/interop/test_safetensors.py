@@ -83,6 +83,8 @@ HOSTILE = {
     "trailing bytes": dict(header={"a": entry()}, data=b"\0" * 9),
     "three offsets": dict(header={"a": entry(offsets=(0, 4, 8))}),
     "a number for a tensor": dict(header={"a": 3}),
+    "no numbers, but no array": dict(header={"a": entry((2**62, 0), (0, 0))}, data=b""),
+    "dimensions": dict(header={"a": entry((1,) * 70 + (2,))}),
 }
 
 

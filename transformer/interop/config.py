@@ -20,7 +20,7 @@ NAMES: dict[str, str] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"
                          "tanh": "tanh"}
 
 DEEPEST = 10_000  # layers
-LARGEST = 2**31 - 1  # what the numbers of a program are on any device
+LARGEST = 2**30  # so that sizes and ids are numbers of 32 bits, also with a few added
 
 
 @dataclasses.dataclass(frozen=True)

@@ -104,7 +104,7 @@ def known() -> dict[str, Family]:
 
 def of_type(model_type) -> Family:
     """The family of a config.json. Unsupported lists those that there are."""
-    if model_type not in known():
+    if not isinstance(model_type, str) or model_type not in known():
         raise Unsupported(f"model_type {model_type!r} is not supported; supported: "
                           f"{', '.join(known())}")
     return known()[model_type]

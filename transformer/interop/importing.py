@@ -48,7 +48,7 @@ def read(folder: Folder) -> Read:
     named = tree.get("architectures") or [next(iter(family.architectures))]
     if not (isinstance(named, list) and isinstance(named[0], str)):
         raise UserError(f"{where}: architectures must list the name of a class")
-    if "quantization_config" in tree:
+    if tree.get("quantization_config") is not None:
         raise UserError(f"{where}: the weights are quantised; take those that are not")
     architecture, heads = named[0], family.heads(named[0])
     config = Config(tree, where, architecture)

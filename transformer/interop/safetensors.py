@@ -28,6 +28,7 @@ BITS = {"BOOL": 8, "U8": 8, "I8": 8, "F8_E4M3": 8, "F8_E5M2": 8, "U16": 16, "I16
 HEADER = 100_000_000  # bytes at most, as the format says
 META = "__metadata__"
 ALIGNED = 64  # bytes
+DIMENSIONS, BYTES = 64, 2**63  # what arrays may have, and what they are smaller than
 
 
 class Entry(NamedTuple):
@@ -95,8 +96,10 @@ class File:
             bits = BITS[dtype]
         except (TypeError, KeyError, ValueError):
             raise self._wrong(f"it says {about!r:.80} of {name}") from None
-        if not whole or start > stop or math.prod(shape) * bits != (stop - start) * 8:
-            raise self._wrong(f"{name} is {dtype} {shape} but has the bytes {start} to {stop}")
+        if (not whole or _too_large(shape) or start > stop
+                or math.prod(shape) * bits != (stop - start) * 8):
+            raise self._wrong(f"{name} is {dtype} {str(shape):.80} but has the bytes {start} to "
+                              f"{stop}")
         return Entry(dtype, tuple(shape), start, stop)
 
     def _require_whole(self, size: int) -> None:
@@ -116,6 +119,11 @@ def empty(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     data = np.empty(size + ALIGNED, np.uint8)
     start = -data.ctypes.data % ALIGNED
     return data[start:start + size].view(dtype).reshape(shape)
+
+
+def _too_large(shape: list[int]) -> bool:
+    """Whether no array has this shape, empty or not."""
+    return len(shape) > DIMENSIONS or math.prod(n or 1 for n in shape) * 8 >= BYTES
 
 
 def _once(pairs: list) -> dict:

@@ -95,12 +95,13 @@ class View:
             return
         if name not in self._there:
             self._there[name] = self._there.pop(alias)
-        elif _equal(self.read(alias), self.read(name)):
+        elif self._equal(alias, name):
             del self._there[alias]
         elif not own:
             raise UserError(f"{self.where}: {alias} and {name} differ, but here they are one")
 
-
-def _equal(a: np.ndarray, b: np.ndarray) -> bool:
-    bits = [array.reshape(-1).view(np.uint8) for array in (a, b)]
-    return (a.shape, a.dtype) == (b.shape, b.dtype) and np.array_equal(*bits)
+    def _equal(self, a: str, b: str) -> bool:
+        """Bit for bit. What is not of one shape and type is not read."""
+        about = [(self.shape(name), self.dtype(name)) for name in (a, b)]
+        bits = lambda name: self.read(name).reshape(-1).view(np.uint8)
+        return about[0] == about[1] and np.array_equal(bits(a), bits(b))

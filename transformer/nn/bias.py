@@ -12,6 +12,9 @@ from transformer.ops.placement import constrain
 from transformer.spec import Count, Spec
 
 
+FARTHEST = 2**20  # tokens: the buckets are a table with an entry for each distance
+
+
 class RelativeBias(Spec):
     """One learned number for each head and bucket of distances (Raffel 2020 §2.1).
 
@@ -30,6 +33,9 @@ class RelativeBias(Spec):
             raise UserError(f"RelativeBias(buckets={self.buckets}, distance={self.distance}): the "
                             f"first {exact} distances have buckets of their own; give more "
                             "buckets, or a larger distance")
+        if self.distance > FARTHEST:
+            raise UserError(f"RelativeBias.distance is {self.distance}, but it must be at most "
+                            f"{FARTHEST:,} tokens")
 
     def build(self, name: str):
         return RelativeBiasModule(self, name=name)

@@ -14,7 +14,8 @@ from transformer.nn.norm import RMSNorm
 def spec(config: Config, heads: tuple[str, ...]) -> Decoder:
     """config.json -> our architecture."""
     config.refuse("use_sliding_window", False)
-    if "sliding_attention" in (config.raw("layer_types") or ()):
+    kinds = config.typed("layer_types", [], "a list of words", lambda v: isinstance(v, list))
+    if "sliding_attention" in kinds:
         raise UserError(f"{config.where}: layers of sliding attention are not supported")
     norm = RMSNorm(eps=config.number("rms_norm_eps", 1e-6))
     return llama.decoder(

@@ -61,12 +61,12 @@ def _stack(config: Config, depth: int, causal: bool) -> Stack:
                 probability_dropout=dropout)
     looks = (("attention", Attention(**look)),) if not causal else (
         ("attention", Attention(**look, reach=Causal())), ("cross", CrossAttention(**look)))
-    gate, _, word = config.raw("feed_forward_proj", "relu").rpartition("gated-")
-    gated = config.raw("feed_forward_proj", "relu").startswith("gated-")
+    said = config.text("feed_forward_proj", "relu")
+    gate, _, word = said.rpartition("gated-")
+    gated = said.startswith("gated-")
     word = "gelu_new" if gated and word == "gelu" else word
     if gate or word not in ACTIVATIONS:
-        raise UserError(f"{config.where}: feed_forward_proj {config.raw('feed_forward_proj')!r} is "
-                        "not supported")
+        raise UserError(f"{config.where}: feed_forward_proj {said!r} is not supported")
     feedforward = FeedForward(width=config.count("d_ff", 2048), activation=ACTIVATIONS[word],
                               gated=gated, dropout=dropout, hidden_dropout=dropout)
     rms = RMSNorm(eps=config.number("layer_norm_epsilon", 1e-6))
