@@ -60,6 +60,13 @@ def test_mistakes_are_named(text, count, heads, message):
         fill(opened(Bytes().train([]), heads=heads), [text], count)
 
 
+def test_a_tokenizer_without_a_mask_is_named():
+    loaded = opened(Bytes().train([]))
+    del loaded.tokenizer.special["mask"]
+    with pytest.raises(UserError, match="the tokenizer has no special piece 'mask'"):
+        fill(loaded, ["a<mask>"])
+
+
 def test_an_empty_file(tmp_path):
     (tmp_path / "texts").write_text("")
     with pytest.raises(UserError, match="is empty"):

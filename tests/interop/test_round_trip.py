@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from types import SimpleNamespace
 
 import ml_dtypes
 import numpy as np
@@ -141,6 +142,25 @@ def test_a_config_that_says_something_else_leaves_nothing(checkpoint, tmp_path, 
     with pytest.raises(Disproved, match="(logits|hidden) differs by .* on ragged"):
         send(step, tmp_path / "theirs")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step"]
+
+
+@pytest.mark.parametrize(("code", "said", "status"), [
+    (original.ABSENT, "transformers 4.0.0 has no GPT2LMHeadModel", 0),
+    (1, "RuntimeError: mat1 and mat2", 1)])
+def test_the_original_may_lack_the_class_but_must_not_fail(
+        code, said, status, checkpoint, tmp_path, monkeypatch, capsys):
+    step = checkpoint(gpt2(width=24, depth=1, heads=2, vocab=61, length=32))
+    monkeypatch.setattr(original, "missing", lambda: [])
+    monkeypatch.setattr(original.subprocess, "run", lambda words, **how: SimpleNamespace(
+        returncode=code, stderr=f"a warning\n{said}\n"))
+    assert guarded(command, ["export", str(step), str(tmp_path / "theirs")]) == status
+    out = capsys.readouterr()
+    if status:
+        assert f"transformers cannot run the export, so it is not kept: {said}" in out.err
+        assert out.err.count("\n") == 1 and not (tmp_path / "theirs").exists()
+        return
+    report = json.loads((tmp_path / "theirs" / "parity.json").read_text())
+    assert report["original"] == {"ran": False, "why": f"not run: {said}"} and said in out.out
 
 
 def test_a_diverged_run_is_not_exported(checkpoint, tmp_path):

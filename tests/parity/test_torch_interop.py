@@ -159,6 +159,15 @@ def test_the_export_asks_the_original_itself(tmp_path):
         "prediction_logits", "seq_relationship_logits"}
 
 
+def test_what_the_original_says_where_it_cannot(tmp_path):
+    calls = [{"input_ids": np.array([[1, 2]])}]
+    for name, error, words in (("BertForJokes", original.Lacking, "^transformers .* BertForJokes$"),
+                               ("BertModel", original.Failed, "cannot run the export")):
+        (tmp_path / "config.json").write_text(json.dumps({"architectures": [name]}))
+        with pytest.raises(error, match=words):
+            original.run(tmp_path, calls)
+
+
 def in_and_out_again(model, model_type, tmp_path, monkeypatch):
     name = type(model).__name__
     model.save_pretrained(tmp_path / "theirs")

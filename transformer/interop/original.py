@@ -16,7 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
+from transformer.error import UserError
+
 TOLERANCE, MOST = 2e-5, 2e-4  # ten times the rounding of theirs, between these two
+
+ABSENT = 3  # exit status of the program below where the library has no such class
+
+
+class Lacking(Exception):
+    """The installed library does not have the class; says which, so nothing can be compared."""
+
+
+class Failed(UserError):
+    """The installed library has the class, but cannot run what was written."""
+
+    status = 1
 
 
 def missing() -> list[str]:
@@ -25,7 +39,7 @@ def missing() -> list[str]:
 
 
 def compare(folder: Path, calls: list[dict], ours: list[dict]) -> dict:
-    """How far the original framework is from us, over real tokens.
+    """How far the original framework is from us, over real tokens. Raises as `run`.
 
     Args:
       calls: inputs under their names, with an attention_mask. ours: our outputs of each call.
@@ -65,7 +79,8 @@ def run(folder: Path, calls: list[dict], double: bool = False) -> list[dict]:
     """What `transformers` gives for each of some inputs, in fp32 or fp64.
 
     Raises:
-      RuntimeError: it fails; the last line that it prints.
+      Lacking: it does not know the class.
+      Failed: it does, but fails; with the last line that it prints.
     """
     with tempfile.TemporaryDirectory() as place:
         given, taken = Path(place) / "inputs.npz", Path(place) / "outputs.npz"
@@ -74,9 +89,12 @@ def run(folder: Path, calls: list[dict], double: bool = False) -> list[dict]:
         words = [sys.executable, "-m", __name__, str(folder), str(given), str(taken)]
         done = subprocess.run([*words, "double" if double else "float"], capture_output=True,
                               text=True, check=False)
+        last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
+        if done.returncode == ABSENT:
+            raise Lacking(last)
         if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it says nothing"])[-1]
-            raise RuntimeError(f"transformers cannot run {folder}: {last}")
+            raise Failed(f"transformers cannot run the export, so it is not kept: {last}; try "
+                         "another version of the library")
         return _numbered(taken, len(calls))
 
 
@@ -99,8 +117,11 @@ def main(folder: str, given: str, taken: str, precision: str) -> None:
     import torch
     import transformers
 
-    kind = getattr(transformers, json.loads((Path(folder) / "config.json").read_text())
-                   ["architectures"][0])
+    name = json.loads((Path(folder) / "config.json").read_text())["architectures"][0]
+    kind = getattr(transformers, name, None)
+    if kind is None:
+        print(f"transformers {transformers.__version__} has no {name}", file=sys.stderr)
+        sys.exit(ABSENT)
     model = kind.from_pretrained(folder, dtype=torch.float32, local_files_only=True,
                                  use_safetensors=True, attn_implementation="eager").eval()
     model = model.double() if precision == "double" else model

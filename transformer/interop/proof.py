@@ -45,6 +45,7 @@ def prove(folder: Path, found: Counterpart) -> dict:
 
     Raises:
       Disproved: a tensor or an output differs.
+      original.Failed: `transformers` is there and cannot run it.
     """
     written = Folder(folder)
     count = _tensors(written, found)
@@ -85,7 +86,10 @@ def _original(folder: Path, translation: Translation, again, inputs: dict, mask)
         calls = [{name: a[:, None] for name, a in call.items()} for call in calls]
     ours = [translation.outputs(_run(again.spec, again.params, translation.batch(call)),
                                 call["input_ids"].shape) for call in calls]
-    told = original.compare(folder, calls, ours)
+    try:
+        told = original.compare(folder, calls, ours)
+    except original.Lacking as error:
+        return {"ran": False, "why": f"not run: {error}"}
     for name, one in told.items():
         if not one["largest_difference"] <= one["tolerance"]:
             raise Disproved(f"transformers reads another model from the export: {name} differs by "

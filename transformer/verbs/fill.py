@@ -26,9 +26,11 @@ def fill(loaded, texts: list[str], count: int = 5) -> list[list[list[tuple[str, 
 
     Raises:
       UserError: a text without a mask or longer than the model's positions, a model that was not
-        trained on masks, or a count below 1.
+        trained on masks, a tokenizer without a piece for them, or a count below 1.
     """
     import jax
+
+    from transformer.objectives.objective import special
 
     if count < 1:
         raise UserError(f"fill was asked for {count} pieces a mask; ask for at least 1 (--count)")
@@ -36,16 +38,17 @@ def fill(loaded, texts: list[str], count: int = 5) -> list[list[list[tuple[str, 
     if "mlm" not in dict(model.spec.heads):
         raise UserError("fill needs a masked language model; this checkpoint has the heads "
                         f"{', '.join(dict(model.spec.heads)) or 'none'}")
+    mask = special(tokenizer, "mask")
     count, carried = min(count, tokenizer.size), _carry_spaces(tokenizer)
-    rows = [loaded.framed(_row(text, tokenizer, carried, n)) for n, text in enumerate(texts, 1)]
+    rows = [loaded.framed(_row(text, tokenizer, mask, carried, n))
+            for n, text in enumerate(texts, 1)]
 
     @jax.jit
     def run(params, batch):
         logits_BTV = model.apply(params, batch)["mlm"][..., :tokenizer.size]
         return jax.lax.top_k(jax.nn.softmax(logits_BTV.astype("float32")), count)
 
-    found, mask = [], tokenizer.special["mask"]
-    limit = model.spec.embedding.position.limit()
+    found, limit = [], model.spec.embedding.position.limit()
     for real, batch in batches(rows, limit):
         chances, pieces = jax.device_get(run(loaded.params, batch))
         for n in range(real):
@@ -60,7 +63,7 @@ def _carry_spaces(tokenizer) -> bool:
     return any(" " in tokenizer.decode([n, n]).strip() for n in range(tokenizer.size))
 
 
-def _row(text: str, tokenizer, carried: bool, line: int) -> list[int]:
+def _row(text: str, tokenizer, mask: int, carried: bool, line: int) -> list[int]:
     """The ids of a text in which "<mask>" stands for the special piece, and for the space before
     it where pieces carry theirs: in training no row had a space alone before a mask."""
     if MASK not in text:
@@ -69,7 +72,7 @@ def _row(text: str, tokenizer, carried: bool, line: int) -> list[int]:
     ids: list[int] = []
     for part in before:
         ids += tokenizer.encode(part.removesuffix(" ") if carried else part)
-        ids.append(tokenizer.special["mask"])
+        ids.append(mask)
     return ids + tokenizer.encode(last)
 
 
