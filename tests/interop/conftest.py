@@ -57,13 +57,13 @@ def hugging_face(tmp_path):
 
 @pytest.fixture
 def checkpoint(tmp_path):
-    """checkpoint(spec, tokenizer) -> a step directory such as our own training leaves behind."""
+    """checkpoint(spec, tokenizer, **how) -> a step directory such as our own training leaves."""
 
-    def make(spec, tokenizer=None, place="step"):
+    def make(spec, tokenizer=None, place="step", **how):
         path = tmp_path / place
         path.mkdir()
         write_state(path, drawn(spec))
-        write_about(path, spec, tokenizer or NoText(size=spec.embedding.vocab).train())
+        write_about(path, spec, tokenizer or NoText(size=spec.embedding.vocab).train(), **how)
         seal(path)
         return path
 

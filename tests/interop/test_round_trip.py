@@ -17,10 +17,12 @@ from transformer.interop.importing import bring, read
 from transformer.interop.proof import Disproved
 from transformer.loaded import load
 from transformer.training import paths
+from transformer.zoo.bart import bart
 from transformer.zoo.bert import bert
 from transformer.zoo.gpt2 import gpt2
 from transformer.zoo.gpt3 import gpt3
 from transformer.zoo.palm import palm
+from transformer.zoo.t5 import t5
 
 
 @pytest.fixture(autouse=True)
@@ -93,6 +95,29 @@ def test_a_padded_vocabulary_is_cut_back(checkpoint, tmp_path):
     assert found.spec.embedding.vocab == tokenizer.size
     whole = load(tmp_path / "step").params["embedding"]["tokens"]
     assert np.array_equal(found.params["embedding/tokens"], whole[:tokenizer.size])
+
+
+@pytest.mark.parametrize(("make", "start"), [(bart, "eos"), (t5, "pad")])
+def test_answers_begin_there_as_here(make, start, checkpoint, tmp_path):
+    """BART answers from the end token, T5 from padding, and only the configs can say so."""
+    from transformer.data.vocabulary import Bytes
+
+    tokenizer = Bytes().train()
+    sizes = dict(width=24, depth=1, heads=2, hidden=32, vocab=tokenizer.size)
+    step = checkpoint(make(**sizes), tokenizer, start=start)
+    send(step, tmp_path / "theirs")
+    for name in ("config.json", "generation_config.json"):
+        tree = json.loads((tmp_path / "theirs" / name).read_text())
+        assert tree["decoder_start_token_id"] == tokenizer.special[start]
+    bring(tmp_path / "theirs", tmp_path / "again")
+    np.savez(tmp_path / "in.npz", input_ids=np.arange(40, 52).reshape(2, 6))
+    found = []
+    for each in (step, tmp_path / "again"):
+        assert command(["generate", str(each), "--inputs", str(tmp_path / "in.npz"), "--outputs",
+                        str(tmp_path / "out.npz"), "--tokens=6"]) == 0
+        found.append(np.load(tmp_path / "out.npz")["sequences"])
+    assert (found[0][:, 0] == tokenizer.special[start]).all()
+    assert np.array_equal(*found)
 
 
 def test_what_no_output_needs_is_left_out(checkpoint, tmp_path):

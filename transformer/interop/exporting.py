@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from transformer.error import UserError
-from transformer.interop import card, proof, tokenizer, weights
+from transformer.interop import beginning, card, proof, tokenizer, weights
 from transformer.interop.config import Config
 from transformer.interop.counterpart import Counterpart, aligned, counterpart, trimmed
 from transformer.interop.family import Family, known
@@ -93,8 +93,8 @@ def _config(found: Counterpart, loaded, base: dict) -> dict:
     """config.json: what the model is, over what it was imported with."""
     ids = {f"{name}_token_id": loaded.tokenizer.special.get(name) for name in ("bos", "eos", "pad")}
     length = getattr(loaded.experiment.rows, "length", None)
-    guesses = {**ids, "max_position_embeddings": length} if not base else {}
-    tree = {**{n: v for n, v in guesses.items() if n not in found.tree}, **base, **found.tree}
+    guesses = {**ids, **beginning.entry(loaded), "max_position_embeddings": length}
+    tree = {**({} if base else guesses), **base, **found.tree}
     return dict(sorted({**tree, **_labels(found, loaded, base)}.items()))
 
 
@@ -119,7 +119,8 @@ def _generation(found: Counterpart, loaded) -> dict | None:
     if "logits" not in dict(found.spec.heads):
         return None
     special = loaded.tokenizer.special
-    return {f"{name}_token_id": special[name] for name in ("bos", "eos", "pad") if name in special}
+    ids = {f"{name}_token_id": special[name] for name in ("bos", "eos", "pad") if name in special}
+    return {**ids, **beginning.entry(loaded)}
 
 
 def _write(path: Path, tree: dict) -> None:

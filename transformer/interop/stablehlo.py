@@ -14,8 +14,7 @@ import numpy as np
 from jax import export
 
 from transformer.error import UserError
-from transformer.interop import safetensors
-from transformer.interop.folder import GENERATION
+from transformer.interop import beginning, safetensors
 from transformer.interop.programs import PLATFORMS, by_layer, inputs, programs, served
 from transformer.interop.stablehlo_card import PARAMETERS, card
 from transformer.interop.whole import whole
@@ -79,11 +78,8 @@ def _start(loaded) -> int | None:
     """The id that the answers of an encoder-decoder begin with; None for other models."""
     if not isinstance(loaded.model.spec, SourceToTarget):
         return None
-    stored = loaded.path / GENERATION
-    told = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
-    if (start := told.get("decoder_start_token_id")) is not None:
-        return start
-    return loaded.experiment.objective.first(loaded.tokenizer)
+    told = beginning.told(loaded)
+    return loaded.experiment.objective.first(loaded.tokenizer) if told is None else told
 
 
 def _signature(name: str, program) -> dict:

@@ -47,9 +47,10 @@ def write_state(directory: Path, params: dict) -> None:
         writer.save(directory.absolute() / "state", args=ocp.args.PyTreeSave(tree))
 
 
-def write_about(directory: Path, spec: Spec, tokenizer: Tokenizer) -> None:
-    """Writes everything that a step directory holds besides its state and its manifest."""
-    experiment = experiment_of(spec, tokenizer)
+def write_about(directory: Path, spec: Spec, tokenizer: Tokenizer, **how) -> None:
+    """Writes everything that a step directory holds besides its state and its manifest. how: see
+    `experiment_of`."""
+    experiment = experiment_of(spec, tokenizer, **how)
     files = {"spec.json": spec, "objective.json": experiment.objective,
              "tokenizer": tokenizer.save,
              "data.json": {"experiment": to_json(experiment), "fingerprint": "", "counters": {}}}
@@ -62,9 +63,12 @@ def seal(directory: Path) -> None:
     manifest.write(directory, {"step": 0, "run": uuid.uuid4().hex, "metric": {}})
 
 
-def experiment_of(spec: Spec, tokenizer: Tokenizer) -> Experiment:
-    """How such a model is judged on data that is named later, and nothing of how it was trained."""
-    objective = _objective(spec)
+def experiment_of(spec: Spec, tokenizer: Tokenizer, start: str = "pad") -> Experiment:
+    """How such a model is judged on data that is named later, and nothing of how it was trained.
+
+    start: see `SequenceToSequence`.
+    """
+    objective = _objective(spec, start)
     length = min(spec.embedding.position.limit() or LENGTH, LENGTH)
     labelled = not isinstance(objective, (NextToken, MaskedLM))
     opening = None if isinstance(spec, Decoder) or "cls" not in tokenizer.special else "cls"
@@ -75,10 +79,10 @@ def experiment_of(spec: Spec, tokenizer: Tokenizer) -> Experiment:
                       run=Run())
 
 
-def _objective(spec: Spec) -> Objective:
+def _objective(spec: Spec, start: str) -> Objective:
     names, auxiliary = [name for name, _ in spec.heads], 0.0
     if isinstance(spec, EncoderDecoder):
-        return SequenceToSequence(start="pad")
+        return SequenceToSequence(start=start)
     known = {"score": Choose(auxiliary=auxiliary), "classes": Classify(auxiliary=auxiliary),
              "tags": Tag(), "span": Extract(), "logits": NextToken(), "mlm": MaskedLM()}
     return next((known[name] for name in known if name in names),

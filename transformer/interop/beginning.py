@@ -1,0 +1,33 @@
+"""The token that an encoder-decoder's answers begin from: an id in their files, a name in ours."""
+
+from __future__ import annotations
+
+import json
+
+from transformer.interop.config import Config
+from transformer.interop.folder import CONFIG, GENERATION
+from transformer.interop.importing import KEPT
+from transformer.nn.model import SourceToTarget
+
+ENTRY = "decoder_start_token_id"
+
+
+def told(loaded) -> int | None:
+    """The id in the files that an imported checkpoint kept; None where none of them says it."""
+    for path in (loaded.path / GENERATION, loaded.path / KEPT / CONFIG):
+        if path.is_file():
+            found = Config(json.loads(path.read_text(encoding="utf-8")), str(path)).id(ENTRY)
+            if found is not None:
+                return found
+    return None
+
+
+def entry(loaded) -> dict[str, int]:
+    """What config.json and generation_config.json say of it: nothing of a model of one stack, or
+    where the tokenizer lacks the piece."""
+    if not isinstance(loaded.model.spec, SourceToTarget):
+        return {}
+    found = told(loaded)
+    if found is None:
+        found = loaded.tokenizer.special.get(loaded.experiment.objective.start)
+    return {} if found is None else {ENTRY: found}
