@@ -9,6 +9,7 @@ from flax import serialization
 from transformer.__main__ import command
 from transformer.data.no_text import NoText
 from transformer.error import UserError, guarded
+from transformer.interop import stablehlo
 from transformer.interop.folder import FLAX, WEIGHTS, Folder
 from transformer.interop.importing import bring, read
 from transformer.interop.tokenizer import tokenizer_in
@@ -83,6 +84,28 @@ def test_sentence_pieces_from_a_model(tmp_path):
     ours = Pieces(vocab=300, byte_fallback=True).train(["a tale of two towns " * 20])
     (tmp_path / "spiece.model").write_bytes(ours.content[MODEL_FILE])
     assert tokenizer_in(Folder(tmp_path), 300).size == 300
+
+
+@pytest.fixture(scope="module")
+def pieces():
+    """The bytes of a SentencePiece model: pad 0, unk 1, bos 2, eos 3."""
+    from transformer.data.pieces import MODEL_FILE, Pieces
+
+    return Pieces(vocab=300).train(["a tale of two towns " * 20]).content[MODEL_FILE]
+
+
+@pytest.mark.parametrize(("model_type", "name", "start", "piece"), [
+    ("bart", "BartForConditionalGeneration", 3, "eos"), ("bart", "BartModel", 2, "bos"),
+    ("t5", "T5ForConditionalGeneration", 0, "pad"), ("marian", "MarianMTModel", 0, "pad"),
+    ("t5", "T5Model", 77, "pad")])
+def test_a_decoder_begins_from_what_its_config_says(model_type, name, start, piece, pieces,
+                                                    hugging_face, tmp_path):
+    made = hugging_face(model_type, name, vocab_size=300, decoder_start_token_id=start)
+    (made.path / "spiece.model").write_bytes(pieces)
+    bring(made.path, tmp_path / "ours")
+    loaded = load(tmp_path / "ours")
+    assert loaded.experiment.objective.start == piece
+    assert stablehlo._start(loaded) == start  # and as an id, whatever it is called
 
 
 def test_without_a_tokenizer_ids_are_all_there_is(tmp_path):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 
 from transformer.interop.config import Config
-from transformer.interop.folder import CONFIG, GENERATION
-from transformer.interop.importing import KEPT
+from transformer.interop.folder import CONFIG, GENERATION, KEPT
 from transformer.nn.model import SourceToTarget
 
 ENTRY = "decoder_start_token_id"
+NAMES = ("pad", "eos", "bos", "start")  # of `SequenceToSequence.start`
 
 
 def told(loaded) -> int | None:
@@ -20,6 +20,12 @@ def told(loaded) -> int | None:
             if found is not None:
                 return found
     return None
+
+
+def piece(config: Config, special: dict[str, int]) -> str:
+    """The name of the piece whose id a config.json says, among those that an objective can begin
+    with; "pad" where it says none of them, as T5 and Marian have it."""
+    return next((name for name in NAMES if special.get(name, -1) == config.id(ENTRY)), NAMES[0])
 
 
 def entry(loaded) -> dict[str, int]:

@@ -12,9 +12,8 @@ from transformer.interop import beginning, card, proof, tokenizer, weights
 from transformer.interop.config import Config
 from transformer.interop.counterpart import Counterpart, aligned, counterpart, trimmed
 from transformer.interop.family import Family, known
-from transformer.interop.folder import CONFIG, GENERATION
+from transformer.interop.folder import CONFIG, GENERATION, KEPT
 from transformer.interop.half import PARTS, half
-from transformer.interop.importing import KEPT
 from transformer.interop.table import settled
 from transformer.interop.whole import whole
 from transformer.nn.model import Pair

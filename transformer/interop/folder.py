@@ -17,6 +17,7 @@ from transformer.interop.safetensors import DTYPES, File
 CONFIG, GENERATION = "config.json", "generation_config.json"
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 FLAX = "flax_model.msgpack"
+KEPT = "hugging_face"  # in a step directory: what the original had besides weights
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 
 

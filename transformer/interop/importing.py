@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from transformer.error import UserError
+from transformer.interop import beginning
 from transformer.interop.config import Config
 from transformer.interop.family import Family, of_type
-from transformer.interop.folder import CONFIG, GENERATION, Folder
+from transformer.interop.folder import CONFIG, GENERATION, KEPT, Folder
 from transformer.interop.step import seal, write_about, write_state
 from transformer.interop.table import parameters, require_names
 from transformer.interop.tokenizer import FILES, tokenizer_in
@@ -21,7 +22,6 @@ from transformer.nn.door import Model
 from transformer.spec import Spec
 from transformer.training import paths
 
-KEPT = "hugging_face"  # in a step directory: what the original had besides weights
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,8 @@ def bring(source: Path, target: Path) -> Read:
             found.notes.append(f"the tokenizer has {tokenizer.size:,} ids, the model only "
                                f"{found.spec.embedding.vocab:,}")
         write_state(step, found.params)
-        write_about(step, found.spec, tokenizer)
+        write_about(step, found.spec, tokenizer,
+                    start=beginning.piece(found.config, tokenizer.special))
         _keep(folder, step)
         seal(step)
     return found
