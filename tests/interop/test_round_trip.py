@@ -84,11 +84,12 @@ def test_shards_are_read_and_written(hugging_face, tmp_path, monkeypatch):
         n: d for n, d in digest(made.path).items() if n.startswith("model")}
 
 
-def test_a_padded_vocabulary_is_cut_back(checkpoint, tmp_path):
+@pytest.mark.parametrize("make", [gpt2, bart])
+def test_a_padded_vocabulary_is_cut_back(make, checkpoint, tmp_path):
     from transformer.data.vocabulary import Bytes
 
     tokenizer = Bytes().train()
-    spec = gpt2(width=24, depth=2, heads=2, vocab=384, length=32)
+    spec = make(width=24, depth=2, heads=2, vocab=384, length=32)
     report = send(checkpoint(spec, tokenizer), tmp_path / "theirs")
     assert report["vocabulary"] == {"model": 384, "written": tokenizer.size}
     found = read(Folder(tmp_path / "theirs"))

@@ -124,8 +124,9 @@ def trimmed(spec: Spec, params: dict, size: int) -> tuple[Spec, dict]:
 
     heads = tuple((name, dataclasses.replace(head, vocab=size) if hasattr(head, "vocab") else head)
                   for name, head in spec.heads)
-    embedding = dataclasses.replace(spec.embedding, vocab=size)
-    return (dataclasses.replace(spec, embedding=embedding, heads=heads),
+    embeddings = {name: dataclasses.replace(getattr(spec, name), vocab=size)
+                  for name in ("embedding", "source_embedding") if getattr(spec, name, None)}
+    return (dataclasses.replace(spec, **embeddings, heads=heads),
             {path: array[cut(path, array)] for path, array in params.items()})
 
 
