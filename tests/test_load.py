@@ -53,13 +53,14 @@ def test_a_stage_whose_only_step_was_half_written_has_none(tmp_path):
     ({"cls": 1, "eos": 2}, [1, 7, 8, 2]), ({"cls": 1, "sep": 3}, [1, 7, 8])])
 def test_texts_end_as_documents_do(special, framed):
     """Hugging Face's BERT has no eos; its documents end without one."""
-    experiment = SimpleNamespace(task=None, rows=Packed(length=8, opening="cls"))
+    experiment = SimpleNamespace(
+        task=None, objective=None, rows=Packed(length=8, opening="cls"))
     loaded = Loaded(None, None, SimpleNamespace(special=special), experiment, None)
     assert loaded.framed([7, 8]) == framed
 
 
 def test_a_text_alone_is_framed_as_the_first_of_a_pair():
     special, experiment = {"cls": 1, "eos": 2, "sep": 3}, SimpleNamespace(
-        task=None, rows=Pairs(length=8))
+        task=None, objective=None, rows=Pairs(length=8))
     loaded = Loaded(None, None, SimpleNamespace(special=special), experiment, None)
     assert loaded.framed([7, 8]) == [1, 7, 8, 3]

@@ -46,8 +46,9 @@ class Loaded:
         special, task = self.tokenizer.special, self.experiment.task
         if hasattr(task, "layout") and hasattr(task.layout, "opening"):
             return [special[task.layout.opening], *ids, special[task.layout.closing]]
-        opening = getattr(self.experiment.rows, "opening", None)
-        last = getattr(self.experiment.rows, "closing", "eos")  # `data.encode` ends documents by it
+        rows = self.experiment.rows
+        opening = getattr(self.experiment.objective, "opening", getattr(rows, "opening", None))
+        last = getattr(rows, "closing", "eos")  # `data.encode` ends documents by it
         closing = [special[last]] if last in special else []
         return [*([special[opening]] if opening else []), *ids, *closing]
 

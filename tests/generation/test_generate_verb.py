@@ -1,5 +1,6 @@
 """`python -m transformer generate` from its arguments to what it prints and writes."""
 
+import functools
 import json
 from types import SimpleNamespace
 
@@ -10,8 +11,12 @@ import transformer
 from transformer.data.packing import Packed
 from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
+from transformer.loaded import Loaded
 from transformer.nn.door import unstack
+from transformer.objectives.denoising import Denoising
+from transformer.objectives.prefix_lm import PrefixLM
 from transformer.objectives.sequence_to_sequence import SequenceToSequence
+from transformer.objectives.span_corruption import SpanCorruption
 from transformer.tasks.language_modelling import LanguageModelling
 from transformer.tasks.rewriting import Rewriting, Together
 from transformer.verbs.generate import command
@@ -29,6 +34,7 @@ def checkpoint(monkeypatch, build):
                                      rows=Packed(length=48))
         loaded = SimpleNamespace(model=small.model, tokenizer=tokenizer, experiment=experiment,
                                  decoding_params=unstack(small.params), path="runs/tiny")
+        loaded.framed = functools.partial(Loaded.framed, loaded)
         monkeypatch.setattr(transformer, "load", lambda path: loaded, raising=False)
         return loaded
     return checkpoint
@@ -127,6 +133,25 @@ def test_an_encoder_decoder_answers_line_by_line(checkpoint, capsys, tmp_path):
     made = generate(loaded.model, loaded.decoding_params, tokens=6, stop=special["eos"],
                     batch={"tokens": np.array([[special["bos"]]]), "source_tokens": [source]})
     assert loaded.tokenizer.decode(made["tokens"][0]).replace("\n", " ").strip() == lines[0]
+
+
+@pytest.mark.parametrize(("objective", "opening"), [
+    (SpanCorruption(vocab=400), []), (PrefixLM(), []), (Denoising(), ["bos"])])
+def test_a_source_has_the_pieces_of_those_it_was_trained_on(checkpoint, objective, opening):
+    """An encoder's row of training, from running text, and the same text as a prompt."""
+    from transformer.verbs.prompts import prompt_of
+
+    loaded = checkpoint(pair)
+    loaded.experiment.objective = objective
+    ids, special = loaded.tokenizer.encode("a text to read"), loaded.tokenizer.special
+    row = {"tokens": np.array([special["cls"], *ids]), "segments": np.ones(len(ids) + 1, int)}
+    made = objective.prepare(row, np.random.default_rng(0), loaded.tokenizer)
+    trained = made["source_tokens"][made["source_segments"] > 0]
+    source = prompt_of(loaded, "a text to read", "prompt 1").source
+    assert source == [*(special[name] for name in opening), *ids, special["eos"]]
+    ends = [special[name] for name in ("bos", "eos", "cls")]
+    assert [n for n in trained if n in ends] == [n for n in source if n in ends]
+    assert (trained[0] == source[0]) and (trained[-1] == source[-1])
 
 
 def test_a_decoder_trained_to_rewrite_gets_its_special_pieces(checkpoint):

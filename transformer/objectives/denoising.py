@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class Denoising(FromText):
     mean: float = 3.0
     permute: bool = True
     start: Literal["bos", "eos", "start", "pad"] = "eos"
+    opening: ClassVar[str | None] = "bos"
 
     def check(self):
         if self.mean <= 0:
@@ -40,7 +41,7 @@ class Denoising(FromText):
         return length + 2, length + 2
 
     def make(self, text, rng, tokenizer):
-        bos, mask = special(tokenizer, "bos"), special(tokenizer, "mask")
+        bos, mask = special(tokenizer, self.opening), special(tokenizer, "mask")
         source = text
         if self.permute:
             sentences = np.split(text, sentences_of(tokenizer).ends(text)[:-1])

@@ -17,9 +17,12 @@ class FromText(SequenceToSequence):
     is read as one text: T5's rows have no ends inside either. Rows of one text are the best fit:
     Chunks(cross_documents=True), or Padded. Both sides end with eos, and are padded to what a row
     full of text would need. A row of fewer than two tokens predicts nothing.
+
+    opening: special piece that a source begins with, if any.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
+    opening: ClassVar[str | None] = None
 
     def sides(self, length: int) -> tuple[int, int]:
         """(S, T): the most tokens that source and target of a row of `length` can have."""

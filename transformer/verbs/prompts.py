@@ -29,7 +29,9 @@ def prompt_of(loaded, text: str, where: str) -> Prompt:
     if not ids:
         raise UserError(f"{where} is empty; give the model a text to begin from")
     apart, shown = "source_tokens" in loaded.model.example(), text
-    inputs = {"source_tokens": ids} if apart else {"tokens": _opening(experiment, tokenizer) + ids}
+    inputs = {"tokens": _opening(experiment, tokenizer) + ids}
+    if apart:
+        inputs = {"source_tokens": loaded.framed(ids)}
     if task is not None and task.generates:
         room = len(ids) + 3  # for every special piece, so that nothing is cut
         inputs = task.inputs({task.source: text, "where": where}, tokenizer, room)
