@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from transformer.data.framed import Framed
 from transformer.data.packing import Packed
 from transformer.data.pairs import Pairs
 from transformer.error import UserError
@@ -52,11 +53,20 @@ def test_a_stage_whose_only_step_was_half_written_has_none(tmp_path):
 @pytest.mark.parametrize(("special", "framed"), [
     ({"cls": 1, "eos": 2}, [1, 7, 8, 2]), ({"cls": 1, "sep": 3}, [1, 7, 8])])
 def test_texts_end_as_documents_do(special, framed):
-    """Hugging Face's BERT has no eos; its documents end without one."""
+    """Without eos, documents of a corpus end with nothing."""
     experiment = SimpleNamespace(
         task=None, objective=None, rows=Packed(length=8, opening="cls"))
     loaded = Loaded(None, None, SimpleNamespace(special=special), experiment, None)
     assert loaded.framed([7, 8]) == framed
+
+
+@pytest.mark.parametrize(("frame", "framed"), [
+    (("cls", "sep"), [1, 7, 8, 3]), (("cls", None), [1, 7, 8]), ((None, "eos"), [7, 8, 2])])
+def test_an_imported_model_says_what_its_texts_end_with(frame, framed):
+    rows = Framed(length=8, opening=frame[0], closing=frame[1])
+    experiment = SimpleNamespace(task=None, objective=None, rows=rows)
+    special = SimpleNamespace(special={"cls": 1, "eos": 2, "sep": 3})
+    assert Loaded(None, None, special, experiment, None).framed([7, 8]) == framed
 
 
 def test_a_text_alone_is_framed_as_the_first_of_a_pair():

@@ -6,7 +6,7 @@ import pytest
 
 from transformer.data import order, packing, plan
 from transformer.data.encode import encode
-from transformer.data.rows import Chunks, Mixture, Packed, Padded
+from transformer.data.rows import Chunks, Framed, Mixture, Packed, Padded
 from transformer.data.source import Text
 from transformer.error import UserError
 
@@ -170,6 +170,8 @@ def test_a_row_has_a_source_length(kind, length):
 def test_a_row_has_room_behind_its_opening():
     with pytest.raises(UserError, match="Packed.length is 1, but an opening needs at least 2"):
         Packed(length=1, opening="cls")
+    with pytest.raises(UserError, match="Framed.length is 2, but a frame needs at least 3"):
+        Framed(length=2, closing="sep")
 
 
 # epochs
@@ -278,6 +280,25 @@ def test_cut_documents_lose_and_double_nothing(corpus, length, lookahead, openin
         found = [t for row in rows for t in row["tokens"][row["segments"] > 0] if t != 9]
         wanted = data.tokens
     assert collections.Counter(found) == collections.Counter(np.asarray(wanted).tolist())
+
+
+@pytest.mark.parametrize(("opening", "closing", "around"), [
+    ("cls", "sep", ([9], [8])), (None, "sep", ([], [8])), ("cls", "eos", ([9], [])),
+    ("cls", None, ([9], []))])
+@pytest.mark.parametrize("length", [4, 9])
+def test_a_frame_stands_around_every_document(corpus, length, opening, closing, around):
+    """Around every piece of a long one too; the corpus has put eos already."""
+    data = corpus([3, 2, 13, 2])
+    data.tokenizer.special = {**Numbers.special, "cls": 9, "sep": 8}
+    before, behind = around
+    room, wanted = length - len(before + behind), []
+    for document in documents_of(data):
+        for start in range(0, len(document), room):
+            wanted.append([*before, *document[start:start + room], *behind])
+    rows = one_pass(Framed(length=length, opening=opening, closing=closing).build(data))
+    found = [row["tokens"][row["segments"] == n].tolist()
+             for row in rows for n in range(1, row["segments"].max() + 1)]
+    assert sorted(found) == sorted([np.array(part).tolist() for part in wanted])
 
 
 def test_rows_with_an_opening_have_a_fingerprint_of_their_own(corpus):

@@ -96,6 +96,17 @@ class HuggingFaceTokenizer(Tokenizer):
         plain = [(n, at) for n, at in plain if n is not None]
         return [n for n, _ in plain], [at for _, at in plain]
 
+    def around(self) -> tuple[list[int], list[int]] | None:
+        """The ids that its own post-processor puts before and behind a text; None without one."""
+        if not self._json.get("post_processor"):
+            return None
+        for text in ("a", *self._model.get_vocab()):  # some text that gives a token
+            found = self._model.encode(text)
+            own = [n for n, part in enumerate(found.sequence_ids) if part is not None]
+            if own:
+                return found.ids[:own[0]], found.ids[own[-1] + 1:]
+        return None
+
     def _text(self, ids: list[int]) -> str:
         return self._model.decode(ids, skip_special_tokens=True)
 

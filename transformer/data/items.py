@@ -26,18 +26,19 @@ def side(name: str) -> int:
 
 
 def items_of(data: Corpus | Sequence[Mapping], tokenizer, cut: tuple[int, int] | None = None,
-             opening: str | None = None):
+             opening: str | None = None, closing: str | None = None):
     """The items of a corpus or of a sequence of examples.
 
     Args:
       cut: (length, lookahead): documents longer than their sum are cut into pieces.
-      opening: special piece that begins every document, or every piece of a cut one.
+      opening, closing: special pieces around every document, or every piece of a cut one; eos,
+        which documents of a corpus end with, is not put twice.
 
     Raises:
       UserError: an opening for examples, which have theirs from the task's layout.
     """
     if isinstance(data, Corpus):
-        return Documents(data, cut, opening)
+        return Documents(data, cut, opening, closing)
     if opening:
         raise UserError(f"opening={opening!r} is for documents; the rows of labelled examples "
                         "begin as the task's layout says")
@@ -54,14 +55,21 @@ class Documents:
     aligned = frozenset()
     largest_spans = 0
 
-    def __init__(self, corpus: Corpus, cut: tuple[int, int] | None, opening: str | None = None):
+    def __init__(self, corpus: Corpus, cut: tuple[int, int] | None, opening: str | None = None,
+                 closing: str | None = None):
         starts, ends = corpus.spans()
         self._opening = np.array(_special(corpus.tokenizer, opening), np.int32)
+        ended = _special(corpus.tokenizer, "eos") if "eos" in corpus.tokenizer.special else []
+        closing = _special(corpus.tokenizer, closing)
+        self._closing = np.array([] if closing == ended else closing, np.int32)
+        around = len(self._opening) + len(self._closing)
         self.fingerprint = corpus.fingerprint
         if cut and opening:
-            cut, self.fingerprint = (sum(cut) - 1, 0), digest([corpus.fingerprint, CUT])
+            cut, self.fingerprint = (sum(cut) - around, 0), digest([corpus.fingerprint, CUT])
+        elif cut:
+            cut = (cut[0] - around, cut[1])
         self._corpus, self._starts, self._ends = corpus, *_cut(starts, ends, cut)
-        lengths = self._ends - self._starts + len(self._opening)
+        lengths = self._ends - self._starts + around
         self.sizes = np.stack([lengths, np.zeros_like(lengths)], 1)
         self.tokenizer, self.directory = corpus.tokenizer, corpus.directory
 
@@ -70,7 +78,7 @@ class Documents:
 
     def __getitem__(self, n: int) -> Example:
         tokens = self._corpus.read(self._starts[n], self._ends[n])
-        return {"tokens": np.concatenate([self._opening, tokens.astype(np.int32)])}
+        return {"tokens": np.concatenate([self._opening, tokens.astype(np.int32), self._closing])}
 
     def name(self, n: int) -> str:
         return f"document {n}"

@@ -48,10 +48,12 @@ class Packed(RowsSpec):
           UserError: an example is longer than a row (its number), or cannot be packed.
         """
         items = items_of(data, tokenizer, (self.length, lookahead), self.opening)
-        return _Packed(self, items, lookahead)
+        return PackedRows(self, items, lookahead)
 
 
-class _Packed(Rows):
+class PackedRows(Rows):
+    """Rows of items side by side, each a segment with positions of its own."""
+
     def __init__(self, spec: Packed, items, lookahead: int):
         super().__init__(spec, items.fingerprint, items.tokenizer, lookahead)
         self._items = items

@@ -5,9 +5,10 @@
 """
 
 from transformer.data.chunks import Chunks
+from transformer.data.framed import Framed
 from transformer.data.mixture import Mixture
 from transformer.data.packing import Packed
 from transformer.data.padding import Padded
 from transformer.data.pairs import Pairs
 
-__all__ = ["Chunks", "Mixture", "Packed", "Padded", "Pairs"]
+__all__ = ["Chunks", "Framed", "Mixture", "Packed", "Padded", "Pairs"]

@@ -13,6 +13,7 @@ from transformer.interop import beginning
 from transformer.interop.config import Config
 from transformer.interop.family import Family, of_type
 from transformer.interop.folder import CONFIG, GENERATION, KEPT, Folder
+from transformer.interop.frame import frame_of
 from transformer.interop.step import seal, write_about, write_state
 from transformer.interop.table import parameters, require_names
 from transformer.interop.tokenizer import FILES, tokenizer_in
@@ -77,7 +78,9 @@ def bring(source: Path, target: Path) -> Read:
             found.notes.append(f"the tokenizer has {tokenizer.size:,} ids, the model only "
                                f"{found.spec.embedding.vocab:,}")
         write_state(step, found.params)
-        write_about(step, found.spec, tokenizer,
+        frame = frame_of(folder, found.family.model_type, found.spec, tokenizer)
+        found.notes.extend(frame.notes)
+        write_about(step, found.spec, tokenizer, frame=frame,
                     start=beginning.piece(found.config, tokenizer.special))
         _keep(folder, step)
         seal(step)

@@ -9,10 +9,12 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from transformer.data.framed import Framed
 from transformer.data.packing import Packed
 from transformer.data.padding import Padded
 from transformer.data.source import Jsonl, Text
 from transformer.data.tokenizer import Tokenizer
+from transformer.interop.frame import Frame
 from transformer.nn.context import Run
 from transformer.nn.model import Decoder, EncoderDecoder
 from transformer.objectives.choose import Choose
@@ -63,16 +65,21 @@ def seal(directory: Path) -> None:
     manifest.write(directory, {"step": 0, "run": uuid.uuid4().hex, "metric": {}})
 
 
-def experiment_of(spec: Spec, tokenizer: Tokenizer, start: str = "pad") -> Experiment:
+def experiment_of(spec: Spec, tokenizer: Tokenizer, start: str = "pad",
+                  frame: Frame | None = None) -> Experiment:
     """How such a model is judged on data that is named later, and nothing of how it was trained.
 
-    start: see `SequenceToSequence`.
+    start: see `SequenceToSequence`. frame: what stands around a text; as in our own training if
+    None.
     """
     objective = _objective(spec, start)
     length = min(spec.embedding.position.limit() or LENGTH, LENGTH)
     labelled = not isinstance(objective, (NextToken, MaskedLM))
-    opening = None if isinstance(spec, Decoder) or "cls" not in tokenizer.special else "cls"
-    rows = Padded(length=length) if labelled else Packed(length=length, opening=opening)
+    if frame is not None:
+        rows = Framed(length=max(length, 3), opening=frame.opening, closing=frame.closing)
+    else:
+        opening = None if isinstance(spec, Decoder) or "cls" not in tokenizer.special else "cls"
+        rows = Padded(length=length) if labelled else Packed(length=length, opening=opening)
     data = Jsonl(path="data/*.jsonl") if labelled else Text(path="data/*.txt")
     return Experiment(model=spec, data=data, objective=objective, rows=rows, steps=1, batch=8,
                       optimizer=AdamW(learning_rate=Constant(peak=0.0)), tokenizer=tokenizer.spec,
