@@ -121,7 +121,12 @@ def test_an_encoder_takes_the_discriminator_of_a_pair(tmp_path):
     sizes = dict(width=16, depth=1, heads=2, rank=8, vocab=384, length=32)
     pair = electra.electra(**sizes, generator=0.5)
     base = checkpoint(tmp_path / "pair", pair, MaskedLM()) / "checkpoints/00000001"
-    kept = dataclasses.replace(pair.discriminator, heads=(("classes", Classes(classes=2)),))
+    (tmp_path / "train.csv").write_text(LABELLED)
+    argument = f"train={tmp_path}/train.csv,start={tmp_path}/pair,classes=(neg,pos)"
+    made, = stages(f"configs/finetune/table.py:{argument}", []).values()
+    kept = dataclasses.replace(pair.discriminator, heads=(
+        *pair.discriminator.heads, ("classes", Classes(classes=2))))
+    assert made.model == kept and made.objective.auxiliary == 0
     params = jax.jit(Model(kept).init)(jax.random.key(1))
     taken, fresh = transfer(params, base)
     assert {name.split("/")[0] for name in fresh} == {"heads_classes"}

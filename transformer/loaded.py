@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from transformer import kinds
-from transformer.data.tokenizer import load_tokenizer
+from transformer.data.tokenizer import Tokenizer, load_tokenizer
 from transformer.error import UserError
 from transformer.nn.door import Model, unstack
 from transformer.spec import Spec, from_json
@@ -77,6 +77,11 @@ def load(checkpoint, average: bool | None = None, stored: bool = False) -> Loade
 def architecture(checkpoint) -> Spec:
     """The model that a checkpoint holds, without its parameters. Arguments and errors as `load`."""
     return _architecture(_whole(checkpoint))
+
+
+def tokenizer_at(checkpoint) -> Tokenizer:
+    """The tokenizer of a checkpoint; only its own files are checked."""
+    return load_tokenizer(find(stage(Path(checkpoint))) / "tokenizer")
 
 
 def _whole(checkpoint) -> Path:

@@ -6,12 +6,12 @@ from transformer.data.corpus import Holdout
 from transformer.data.padding import Padded
 from transformer.data.source import table
 from transformer.error import UserError
-from transformer.loaded import architecture
+from transformer.loaded import architecture, tokenizer_at
 from transformer.nn.head import Classes
-from transformer.nn.model import Decoder, Encoder
+from transformer.nn.model import Decoder, Encoder, Pair
 from transformer.objectives.classify import Classify
 from transformer.tasks.classification import Classification
-from transformer.tasks.layout import Encoding, Generative
+from transformer.tasks.layout import Encoding, Ended, Generative
 from transformer.training.experiment import Experiment
 from transformer.training.optimizer import AdamW
 from transformer.training.schedule import WarmupLinear
@@ -50,16 +50,22 @@ def experiment(train: str, start: str, classes: tuple[str, ...], test: str | Non
 
 
 def classifier(start: str, classes: int):
-    """(the model of a checkpoint with a head for so many classes, its layout, its objective)."""
+    """(the model of a checkpoint with a head for so many classes, its layout, its objective).
+
+    Of a pair it is the discriminator (Clark 2020 §2.1: the generator is thrown away).
+    """
     model = architecture(start)
+    model = model.discriminator if isinstance(model, Pair) else model
     if not isinstance(model, Encoder):  # a Decoder is one too
         raise UserError(f"start={start} is a {type(model).__name__}; start from a model of one "
                         "stack, such as gpt2 or bert")
     kept = tuple(head for head in model.heads if head[0] != "classes")
     model = dataclasses.replace(model, heads=(*kept, ("classes", Classes(classes=classes))))
-    if isinstance(model, Decoder):
-        return model, Generative(), Classify()
-    return model, Encoding(), Classify(auxiliary=0.0)  # it has no next token to predict
+    objective = Classify() if "logits" in dict(kept) else Classify(auxiliary=0.0)
+    if not isinstance(model, Decoder):
+        return model, Encoding(), objective
+    own = {"start", "extract"} <= tokenizer_at(start).special.keys()
+    return model, Generative() if own else Ended(), objective
 
 
 def peak(width: int) -> float:

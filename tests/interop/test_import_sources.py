@@ -150,6 +150,28 @@ def test_a_run_starts_from_it(imported):
     assert left == [] and all(np.array_equal(paths.named(params)[p], fresh[p]) for p in fresh)
 
 
+@pytest.mark.parametrize("name", ["GPT2LMHeadModel", "GPT2Model"])
+def test_a_table_is_learnt_from_it(name, imported, tmp_path):
+    """Its tokenizer has no piece for tasks, so a text stands between its only one; a model that
+    predicts no token learns the class alone."""
+    from transformer.training.config import stages
+
+    made, step = imported
+    if name == "GPT2Model":
+        tree = json.loads((made.path / "config.json").read_text())
+        (made.path / "config.json").write_text(json.dumps({**tree, "architectures": [name]}))
+        bring(made.path, step.with_name("bare"))
+        step = step.with_name("bare")
+    (tmp_path / "train.csv").write_text("text,label\n" + "a b,x\nb,y\n" * 20)
+    argument = f"train={tmp_path}/train.csv,start={step},classes=(x,y),batch=4"
+    told, = stages(f"configs/finetune/table.py:{argument}", []).values()
+    tokenizer = load(step).tokenizer
+    row = told.task.example({"text": "abc", "label": "y"}, tokenizer, 8)
+    eos = tokenizer.special["eos"]
+    assert row["tokens"].tolist() == [eos, *tokenizer.encode("abc"), eos] and row["pooled"] == 4
+    assert (told.objective.auxiliary > 0) == (name == "GPT2LMHeadModel")
+
+
 def arrays(tmp_path, **given):
     np.savez(tmp_path / "in.npz", **given)
     return ["--inputs", str(tmp_path / "in.npz"), "--outputs", str(tmp_path / "out")]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from transformer.error import UserError
-from transformer.tasks.layout import Encoding, Generative, truncated
+from transformer.tasks.layout import Encoding, Ended, Generative, truncated
 
 
 def arranged(layout, tokenizer, *texts, length=50):
@@ -18,6 +18,12 @@ def test_generative_rows_end_with_the_extract_token(tokenizer, shown):
     assert set(row) == {"tokens", "pooled"}
     row, places = arranged(Generative(), tokenizer, "ab", "cd ef")
     assert shown(row["tokens"]) == ["<start>", "ab", "<delimiter>", "cd", " ef", "<extract>"]
+    assert row["pooled"] == 5 and places == (slice(1, 2), slice(3, 5))
+
+
+def test_rows_without_pieces_for_tasks_end_with_eos(tokenizer, shown):
+    row, places = arranged(Ended(), tokenizer, "ab", "cd ef")
+    assert shown(row["tokens"]) == ["<bos>", "ab", "<eos>", "cd", " ef", "<eos>"]
     assert row["pooled"] == 5 and places == (slice(1, 2), slice(3, 5))
 
 

@@ -65,6 +65,16 @@ class Generative(Layout):
         return {"pooled": np.int32(count - 1)}
 
 
+class Ended(Generative):
+    """[bos] first [eos] second [eos], read at the last: for tokenizers without pieces for tasks,
+    as of published decoders. (GPT-2's bos and eos are one piece.)
+    """
+
+    opening: ClassVar[str] = "bos"
+    between: ClassVar[str] = "eos"
+    closing: ClassVar[str] = "eos"
+
+
 class Encoding(Layout):
     """[cls] first [sep] second [sep], types 0 and 1, read at position 0 (Devlin 2019 §3)."""
 
