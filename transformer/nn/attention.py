@@ -150,7 +150,7 @@ class AttentionModule(HeadsModule):
         new_BGKT = slots_last(new_BTGK)
         if old_BGKS is None:
             old_BGKS = jnp.zeros((*new_BGKT.shape[:3], ctx.key_BS.shape[1]), new_BGKT.dtype)
-        if len(old_BGKS) == 1:
+        if old_BGKS.shape[0] == 1:  # `len` refuses the open sizes of an exported program
             # XLA on CPU writes in place only what has no dimensions of one
             bare_GKS = jax.lax.dynamic_update_slice_in_dim(old_BGKS[0], new_BGKT[0], ctx.slot, 2)
             return bare_GKS[None]
