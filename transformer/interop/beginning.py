@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from transformer.interop.config import Config
-from transformer.interop.folder import CONFIG, GENERATION, KEPT
+from transformer.interop.folder import CONFIG, GENERATION, KEPT, Folder
 from transformer.nn.model import SourceToTarget
 
 ENTRY = "decoder_start_token_id"
@@ -13,10 +11,14 @@ NAMES = ("pad", "eos", "bos", "start")  # of `SequenceToSequence.start`
 
 
 def told(loaded) -> int | None:
-    """The id in the files that an imported checkpoint kept; None where none of them says it."""
-    for path in (loaded.path / GENERATION, loaded.path / KEPT / CONFIG):
-        if path.is_file():
-            found = Config(json.loads(path.read_text(encoding="utf-8")), str(path)).id(ENTRY)
+    """The id in the files that an imported checkpoint kept; None where none of them says it.
+
+    Raises:
+      UserError: one of them is no JSON object.
+    """
+    for place, name in ((loaded.path, GENERATION), (loaded.path / KEPT, CONFIG)):
+        if (place / name).is_file():
+            found = Config(Folder(place).object(name), str(place / name)).id(ENTRY)
             if found is not None:
                 return found
     return None
