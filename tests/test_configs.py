@@ -114,7 +114,8 @@ def test_models_compared_on_multi30k_differ_in_what_they_are_called_for():
             for name in ("vaswani", "rnn", "rnn_attention")}
     fields = lambda a, b: {line.split(":")[0] for line in difference(made[a], made[b])}
     assert fields("rnn", "rnn_attention") == {"model.reading", "model.start", "model.attention"}
-    assert fields("vaswani", "rnn") == {"model", "steps", "optimizer.learning_rate"}
+    assert fields("vaswani", "rnn") == {
+        "model", "steps", *(f"optimizer.learning_rate.{n}" for n in ("peak", "steps", "final"))}
 
 
 def test_an_encoder_takes_the_discriminator_of_a_pair(tmp_path):

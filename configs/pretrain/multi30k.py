@@ -15,7 +15,7 @@ from transformer.spec import Spec
 from transformer.tasks.translation import Translation
 from transformer.training.experiment import Experiment
 from transformer.training.optimizer import AdamW
-from transformer.training.schedule import Noam, WarmupCosine
+from transformer.training.schedule import WarmupCosine
 from transformer.zoo.rnn import rnn
 from transformer.zoo.vaswani import vaswani
 
@@ -24,7 +24,7 @@ VOCAB = 4096
 
 def transformer() -> Spec:
     """6.6M parameters."""
-    return vaswani(width=256, depth=3, heads=4, hidden=1024, vocab=VOCAB, dropout=0.15)
+    return vaswani(width=256, depth=3, heads=4, hidden=1024, vocab=VOCAB, dropout=0.2)
 
 
 def recurrent(attention: bool) -> Spec:
@@ -45,11 +45,10 @@ def experiment(folder: str, model: Literal["vaswani", "rnn", "rnn_attention"] = 
         return Table(path=f"{folder}/{name}.tsv")
 
     if model == "vaswani":
-        steps, spec = steps or 2800, transformer()
-        rate = Noam(width=256, warmup=800, scale=2.0)
+        steps, spec, peak = steps or 3000, transformer(), 1e-3
     else:
-        steps, spec = steps or 4000, recurrent(attention=model == "rnn_attention")
-        rate = WarmupCosine(peak=2e-3, warmup=300, steps=max(steps, 301), final=5e-5)
+        steps, spec, peak = steps or 4000, recurrent(attention=model == "rnn_attention"), 2e-3
+    rate = WarmupCosine(peak=peak, warmup=300, steps=max(steps, 301), final=peak / 40)
     return Experiment(
         model=spec,
         tokenizer=Pieces(vocab=VOCAB),

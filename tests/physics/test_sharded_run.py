@@ -19,7 +19,8 @@ MESHES = (dict(data=2, fsdp=2, tensor=2), dict(fsdp=2, tensor=2, sequence=2),
           dict(data=2, tensor=4))  # the last: llama and palm have fewer key-value heads
 # Family, number of the mesh, with dropout or without.
 COVER = (("gpt2", 0, False), ("palm", 2, False), ("electra", 0, True), ("t5", 1, False))
-GRID = tuple((name, n, True) for name in ALL for n in range(len(MESHES)))
+WHOLE = {("electra", 2)}  # its generator has two heads, which four devices cannot share
+GRID = tuple((name, n, True) for name in ALL for n in range(len(MESHES)) if (name, n) not in WHOLE)
 HERE = Path(__file__).resolve()
 
 
@@ -68,7 +69,9 @@ def equal(one):
 
 def shared(one, sizes):
     split = sizes.get("fsdp", 1) * sizes.get("tensor", 1)
-    assert one["bytes_share"] < 1.4 / split  # what no axis splits is on every device
+    # What no axis splits is on every device: without fsdp also tables of positions, a projection
+    # from the rank, and key-value heads that are fewer than the devices.
+    assert one["bytes_share"] < (1.4 if "fsdp" in sizes else 1.5) / split
     rows = [axis for axis in ("data", "fsdp") if axis in sizes]
     assert one["hidden"][0] == one["logits"][0] == (rows if len(rows) > 1 else rows[0])
     assert one["logits"][2] == "tensor"
