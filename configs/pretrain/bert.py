@@ -33,8 +33,7 @@ def experiment(n: Numbers, size: str,
                       objective=NextSentence()),
         "masked": dict(model=bert(**shape, outputs=(MASKED,), pooler=False),
                        rows=Packed(length=n.length, opening="cls"), objective=MaskedLM()),
-        "spans": dict(model=bert(**shape, outputs=(MASKED, BOUNDARY),
-                                 pooler=False),
+        "spans": dict(model=bert(**shape, outputs=(MASKED, BOUNDARY), pooler=False),
                       rows=Packed(length=n.length, opening="cls"), objective=SpanBoundary()),
     }
     eps = 1e-8 if objective == "spans" else 1e-6

@@ -20,7 +20,8 @@ PAPER |= dict.fromkeys(("tiny", "1.1-tiny"), dataclasses.replace(TINY, rate=0.1)
 
 @recipe(PAPER, "base", sentinels=100)
 def experiment(n: Numbers, size: str) -> dict:
-    """Sources of 512 tokens, made of 568 of text; the rate is 0.01 for the first 10,000."""
+    """Sources of 512 tokens, made of 568 of text; the rate is 0.01 until the paper's
+    warm-up is over, however short the run."""
     objective = SpanCorruption(rate=0.15, mean=3.0)
     return dict(
         model=t5(**SIZES[size] | dict(vocab=n.vocab)),

@@ -24,7 +24,7 @@ def experiment(n: Numbers, size: str) -> dict:
     path, validation: tables whose first line names the columns, `source` and `target` among them.
     """
     shape = SIZES[size] | dict(vocab=n.vocab)
-    shorter = max(n.warmup, 1) / PAPER[size].warmup  # of which Noam's rate would make a higher peak
+    shorter = max(n.warmup, 1) / PAPER[size].warmup  # alone it would make Noam's peak higher
     return dict(
         model=vaswani(**shape),
         task=Translation(),

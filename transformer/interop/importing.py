@@ -24,7 +24,6 @@ from transformer.spec import Spec
 from transformer.training import paths
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Read:
     """A model as read: {path: array} in the types of the file. notes: what was passed over."""
