@@ -9,7 +9,7 @@ import pytest
 from families import cells
 
 from transformer.error import UserError
-from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
+from transformer.generation.beam import BLOCK, Beam, PowerPenalty, WuPenalty, likeliest
 from transformer.generation.generate import Greedy, generate
 from transformer.generation.prompt import batch_of
 from transformer.generation.stream import stream
@@ -61,6 +61,18 @@ def plain_search(nats, beam, tokens, stop, early=True):
 
 def chained(table, first):
     return lambda beginnings: [table[([first] + ids)[-1]] for ids in beginnings]
+
+
+@pytest.mark.parametrize("size", [7, 40 * BLOCK, 40 * BLOCK + 3])
+@pytest.mark.parametrize("values", [3, 10**6, 1], ids=["many equal", "few equal", "nothing left"])
+def test_the_likeliest_are_those_of_the_whole_row(size, values):
+    """In value, place and order: with equal scores, some ruled out, and a part of a block."""
+    rng = np.random.default_rng(size)
+    scores = rng.integers(0, values, (5, size)).astype(np.float32)
+    scores = jnp.where((scores == 0) | (rng.random((5, size)) < 0.5), -jnp.inf, scores)
+    found, wanted = jax.jit(likeliest, static_argnums=1)(scores, 6), jax.lax.top_k(scores, 6)
+    for ours, theirs in zip(found, wanted, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("penalty", PENALTIES.values(), ids=PENALTIES)
