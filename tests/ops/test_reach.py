@@ -59,7 +59,7 @@ def test_a_query_sees_exactly_its_keys(monkeypatch, reach):
     B = len(ROWS)
     q_BTHK = jnp.asarray(np.random.default_rng(0).standard_normal((B, T, 2, T)), jnp.float32)
     v_BSHK = jnp.tile(jnp.eye(T)[None, :, None], (B, 1, 2, 1))
-    see_BTS = context().see(reach)
+    see_BTS = context().sight(reach).see()
     for attention, more in ((attend, ()), (tiles.attend_in_tiles, (None, 0.0, reach))):
         run = jax.jit(lambda q, v, see: attention(q, q, v, see, 1.0, *more))
         p_BTHS = np.asarray(run(q_BTHK, v_BSHK, see_BTS))
@@ -72,12 +72,13 @@ def test_a_query_sees_exactly_its_keys(monkeypatch, reach):
 
 def test_without_a_prefix_no_key_is_of_it():
     bare = dataclasses.replace(context(), prefix_BS=None)
-    np.testing.assert_array_equal(bare.see(Causal() | Prefix()), context().see(Causal()))
-    assert not bare.see(Prefix()).any()
+    see = lambda context, reach: np.asarray(context.sight(reach).see())
+    np.testing.assert_array_equal(see(bare, Causal() | Prefix()), see(context(), Causal()))
+    assert not bare.sight(Prefix()).see().any()
 
 
 def test_and_or_are_intersection_and_union():
-    see = lambda reach: np.asarray(context().see(reach))
+    see = lambda reach: np.asarray(context().sight(reach).see())
     for one, other in itertools.combinations(SEEN, 2):
         np.testing.assert_array_equal(see(one & other), see(one) & see(other))
         np.testing.assert_array_equal(see(one | other), see(one) | see(other))

@@ -57,6 +57,7 @@ VALUES = (
     override(llama("tiny"), f"{ROTARY}.scaling", "LinearScaling(factor=2.0)"),
     override(llama("tiny"), f"{ROTARY}.scaling", "Llama3Scaling(length=64)"),
     override(gpt2("tiny"), REACH, "Either(one=Causal(), other=Prefix())"),
+    override(gpt2("tiny"), REACH, "Both(one=Causal(), other=Global(count=1))"),
     *(rnn(style=style, width=8, embedding=8, hidden=8, vocab=16)
       for style in ("bahdanau", "cho", "sutskever")),
 )
@@ -183,7 +184,7 @@ def test_the_same_value_computes_the_same(changes, value):
 
 
 @pytest.mark.parametrize("change", [dict(dtype="bfloat16"), dict(remat="dots"), dict(remat="full"),
-                                    dict(unroll=2), dict(unroll=4)], ids=str)
+                                    dict(unroll=2), dict(unroll=4), dict(attention="xla")], ids=str)
 def test_every_way_to_run_is_seen(changes, change):
     assert changes(VALUES[2], VALUES[2], Run(**change))
 

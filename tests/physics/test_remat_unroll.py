@@ -13,9 +13,10 @@ from transformer.nn.context import Run
 from transformer.spec import from_json, to_json
 
 # Dropout only where it is named: what is recomputed must draw the same masks again.
-COVER = [("gpt1", "dots", 1, True), ("gpt1", "full", 4, True), ("t5", "full", 2, False)]
+COVER = [("gpt1", "dots", 1, True), ("gpt1", "full", 4, True), ("t5", "full", 2, False),
+         ("t5", "attention", 1, False)]
 GRID = [(name, *run, True) for name in ("gpt1", "vaswani")
-        for run in itertools.product(("none", "dots", "full"), (1, 2, 4))]
+        for run in itertools.product(("none", "attention", "dots", "full"), (1, 2, 4))]
 GRID += [(name, *run, True) for name in ALL for run in (("dots", 2), ("full", 4))]
 
 
@@ -83,3 +84,12 @@ def test_the_programs_differ_as_their_names_say(compiled):
     assert activations[0] < activations[1] == activations[2]  # and by "dots"
     for text, unroll in zip(texts, (1, 1, 4)):
         assert f"unroll={unroll}\n" in text
+
+
+def test_remat_of_attention_makes_scores_again_and_nothing_else(compiled):
+    """T5's bias goes to the backend that would keep the scores."""
+    kept, remade = (compiled("t5", remat, 1, False)[2] for remat in ("none", "attention"))
+    count = lambda word: [len(re.findall(rf"= {word}\b", text)) for text in (kept, remade)]
+    exps, (relus, again) = count("exp"), count("max")
+    attentions = 2  # with the bias, of the encoder and the decoder; the tiles between keep none
+    assert exps[1] == exps[0] + attentions and again == relus

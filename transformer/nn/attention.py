@@ -15,11 +15,9 @@ from transformer.nn.norm import NoNorm
 from transformer.nn.position import Rotary
 from transformer.nn.project import Projecting
 from transformer.ops import dropout as ops
-from transformer.ops.attention import attend
-from transformer.ops.linear import whole
+from transformer.ops.backend import attention
 from transformer.ops.placement import constrain
 from transformer.ops.reach import Everywhere, Reach
-from transformer.ops.tiles import attend_in_tiles
 from transformer.spec import Count, Rate, Spec
 
 
@@ -97,16 +95,13 @@ class HeadsModule(Projecting):
             constrain(self.project(n, "bsd,dgk->bsgk", x_BSD, (D, G, K), bias=bias), "BSGK")
             for n in ("key", "value"))
 
-    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, see_BTS, width: int, reach=None, bias=None):
+    def mix(self, ctx, q_BTHK, k_BSGK, v_BSGK, sight, width: int, bias_BHTS=None):
         s = self.spec
         H, _, K = s.sizes(width)
-        rows = (q_BTHK, k_BSGK, v_BSGK, see_BTS, K**-0.5 if s.scale is None else s.scale,
-                ops.fold(ctx.keys_B, 0) if s.probability_dropout else None, s.probability_dropout)
-        # a cache has few queries and keys in any slot; sharded rows cannot be taken one by one,
-        # nor can those of an exported program, which leaves their number open
-        counted = all(isinstance(n, int) for n in q_BTHK.shape)
-        tiled = ctx.slot is None and whole() and counted and bias is None
-        o_BTHK = attend_in_tiles(*rows, reach) if tiled else attend(*rows, bias)
+        keys_B = ops.fold(ctx.keys_B, 0) if s.probability_dropout else None
+        o_BTHK = attention(
+            q_BTHK, k_BSGK, v_BSGK, sight, K**-0.5 if s.scale is None else s.scale, keys_B,
+            s.probability_dropout, bias_BHTS, ctx.run.attention, ctx.run.remat == "attention")
         y_BTD = self.project("out", "bthk,hkd->btd", o_BTHK, (H, K, width), ins=2,
                              bias=(width,) if s.bias else None, init=s.out_init or s.init)
         return ctx.drop(y_BTD, s.dropout, 1)
@@ -142,7 +137,7 @@ class AttentionModule(HeadsModule):
             left = {"key": self.write(entry.get("key"), k_BSGK, ctx),
                     "value": self.write(entry.get("value"), v_BSGK, ctx)}
             k_BSGK, v_BSGK = cached(left)
-        y_BTD = self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.see(s.reach), D, s.reach, ctx.bias_BHTS)
+        y_BTD = self.mix(ctx, q_BTHK, k_BSGK, v_BSGK, ctx.sight(s.reach), D, ctx.bias_BHTS)
         return y_BTD, left
 
     def write(self, old_BGKS, new_BTGK, ctx):
@@ -168,5 +163,6 @@ class CrossAttentionModule(HeadsModule):
         left = {}
         if ctx.slot is not None:
             left = entry or {"key": slots_last(k_BSGK), "value": slots_last(v_BSGK)}
-        y_BTD = self.mix(ctx, self.query(x_BTD), k_BSGK, v_BSGK, ctx.see_memory(), D)
+        sight = ctx.memory_sight(k_BSGK.shape[1])
+        y_BTD = self.mix(ctx, self.query(x_BTD), k_BSGK, v_BSGK, sight, D)
         return y_BTD, left

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import jax.numpy as jnp
 
 from transformer.ops import dropout as ops
+from transformer.ops.backend import Backend
+from transformer.ops.sight import Sight
 from transformer.spec import Spec
 
 
@@ -15,16 +17,20 @@ class Run(Spec):
     """How to run, never what: no field changes parameters or (but for rounding) results.
 
     dtype: of the activations and of the weights in matmuls; parameters stay float32.
-    remat: what the backward pass recomputes; "none" keeps everything, "dots" recomputes all but
+    remat: what the backward pass recomputes; "none" keeps everything but what a fused kernel of
+      attention never has, "attention" recomputes its scores whatever computes them, "dots" all but
       the matmuls' results (softmax and norms are cheap), "full" keeps only each layer's input
       (Chen 2016 §4), or each step's state where a layer is recurrent.
+    attention: what computes attention, see `ops.backend`; "auto" takes the best for the device and
+      shape.
     unroll: layers per iteration of the loop over depth, or steps of that over time. Compile time
       grows with it.
     """
 
     dtype: Literal["float32", "bfloat16"] = "float32"
-    remat: Literal["none", "dots", "full"] = "none"
+    remat: Literal["none", "attention", "dots", "full"] = "none"
     unroll: Literal[1, 2, 4] = 1
+    attention: Backend = "auto"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +44,7 @@ class Context:
     bias_BHTS: what self-attention adds to its scores, or None.
     slot: where decoding writes the new keys; None outside decoding.
     branch_BTS: which keys lie on the way to a query's branch of its row; None without branches.
+    aligned: positions are the slots of the row.
     keys_B: one random key per row, or None in evaluation.
     """
 
@@ -52,6 +59,7 @@ class Context:
     bias_BHTS: Any = None
     slot: Any = None
     branch_BTS: Any = None
+    aligned: bool = False
     keys_B: Any = None
 
     def fold(self, n) -> Context:
@@ -64,23 +72,15 @@ class Context:
             return x
         return ops.dropout(x, ops.fold(self.keys_B, site), rate)
 
-    def see(self, reach):
-        """[B or 1, T, S] booleans: same segment, and within reach. Padding sees only padding."""
-        prefix = False if self.prefix_BS is None else self.prefix_BS[:, None]
-        see_BTS = reach(self.i_BT[:, :, None], self.j_BS[:, None], prefix)
-        see_BTS = see_BTS & same(self.query_BT, self.key_BS)
-        return see_BTS if self.branch_BTS is None else see_BTS & self.branch_BTS
+    def sight(self, reach) -> Sight:
+        """What self-attention sees: the same segment, within reach."""
+        return Sight(self.i_BT, self.j_BS, self.query_BT, self.key_BS, self.prefix_BS,
+                     self.branch_BTS, reach, self.aligned, self.slot is not None)
 
-    def see_memory(self):
-        """[B or 1, T or 1, S or 1]: a target attends to the source of its own segment."""
+    def memory_sight(self, keys: int) -> Sight:
+        """What cross-attention sees of S = `keys`: the source of the target's own segment."""
         query_BT = self.query_BT
-        if query_BT is None:
+        if query_BT is None and self.memory_BS is not None:
             query_BT = jnp.ones_like(self.i_BT)  # one document a row
-        return same(query_BT, self.memory_BS)
-
-
-def same(query_BT, key_BS):
-    """[B, T, S] equal segment numbers; [1, 1, 1] True where none are given."""
-    if query_BT is None or key_BS is None:
-        return jnp.ones((1, 1, 1), bool)
-    return query_BT[:, :, None] == key_BS[:, None]
+        return Sight(self.i_BT, jnp.arange(keys)[None], query_BT, self.memory_BS,
+                     aligned=self.aligned, cached=self.slot is not None)

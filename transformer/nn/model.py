@@ -106,7 +106,8 @@ def context(batch, prefix: str, run: Run, rng, limit) -> Context:
     if prefix_BT is not None:
         prefix_BT = prefix_BT > 0
     queries_BT = batch.get(prefix + "queries", segments_BT)
-    return Context(run, i_BT, i_BT, queries_BT, segments_BT, keys_B=keys_B, prefix_BS=prefix_BT)
+    return Context(run, i_BT, i_BT, queries_BT, segments_BT, keys_B=keys_B, prefix_BS=prefix_BT,
+                   aligned=prefix + "positions" not in batch)
 
 
 class Decoding(nn.Module):

@@ -13,13 +13,14 @@ import jax.numpy as jnp
 from transformer.error import UserError
 from transformer.nn.alignment import Additive, NoAttention, Summary
 from transformer.nn.cell import GRU, LSTM
-from transformer.nn.context import Run, same
+from transformer.nn.context import Run
 from transformer.nn.embedding import Embedding, EmbeddingModule
 from transformer.nn.head import Tied
 from transformer.nn.model import Decoding, SourceToTarget, context
 from transformer.nn.reader import ReaderModule, WriterModule, along, still, time_first
 from transformer.nn.readout import Copied, Maxout, Projected, Shown
 from transformer.ops.recurrent import borders, holding, restarting
+from transformer.ops.sight import same
 from transformer.spec import Count, Rate
 
 

@@ -75,13 +75,13 @@ class Stack(Spec):
 
 def is_product(primitive, *_, **__) -> bool:
     """The remat policy "dots". What has a gradient of its own is a product as well (`ops.linear`,
-    `ops.tiles`); JAX's policies do not look into it."""
-    return primitive.name in ("dot_general", "custom_vjp_call")
+    `ops.tiles`), and so is attention on a mesh; JAX's policies do not look into them."""
+    return primitive.name in ("dot_general", "custom_vjp_call", "shard_map")
 
 
 def rematerialised(body, run: Run):
     """The body of a loop, whose backward pass computes again what `run` does not want kept."""
-    saved = {"none": None, "full": jax.checkpoint_policies.nothing_saveable,
+    saved = {"none": None, "attention": None, "full": jax.checkpoint_policies.nothing_saveable,
              "dots": is_product}[run.remat]
     # prevent_cse is for code outside loops; inside a scan it only costs speed
     return jax.checkpoint(body, prevent_cse=False, policy=saved) if saved else body

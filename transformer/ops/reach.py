@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import jax.numpy as jnp
 
 from transformer.spec import Natural, Spec
@@ -9,7 +11,14 @@ from transformer.spec import Natural, Spec
 
 class Reach(Spec):
     """Called with positions i (queries) and j (keys) that broadcast, and with whether a key belongs
-    to its document's prefix; returns booleans."""
+    to its document's prefix; returns booleans.
+
+    relative: only i - j decides, so that slots of a row serve as well as positions of a document.
+    by_row: the prefix of a row decides, so that rows differ.
+    """
+
+    relative: ClassVar[bool] = True
+    by_row: ClassVar[bool] = False
 
     def __call__(self, i, j, prefix):
         raise NotImplementedError
@@ -32,7 +41,7 @@ class Everywhere(Reach):
     """Every key (encoders, Devlin 2019 §3.1)."""
 
     def __call__(self, i, j, prefix):
-        return jnp.ones(jnp.broadcast_shapes(i.shape, j.shape), bool)
+        return (i == i) & (j == j)  # of numpy's arrays too, which masks of kernels are made from
 
 
 class Causal(Reach):
@@ -57,19 +66,44 @@ class Window(Reach):
         return max(0, first - self.width), min(last + self.width, keys)
 
 
+class Global(Reach):
+    """The first `count` tokens of a document see all of it and are seen by all (Beltagy 2020 §3.1,
+    with the global tokens in front)."""
+
+    count: Natural
+    relative: ClassVar[bool] = False
+
+    def __call__(self, i, j, prefix):
+        return (i < self.count) | (j < self.count)
+
+
 class Prefix(Reach):
     """Keys of the prefix, before or after the query (Raffel 2020 §3.2.1)."""
+
+    by_row: ClassVar[bool] = True
 
     def __call__(self, i, j, prefix):
         shape = jnp.broadcast_shapes(i.shape, j.shape, jnp.shape(prefix))
         return jnp.broadcast_to(prefix, shape)
 
 
-class Both(Reach):
-    """What both see."""
+class Pairing(Reach):
+    """Base of what is made of two."""
 
     one: Reach
     other: Reach
+
+    @property
+    def relative(self):
+        return self.one.relative and self.other.relative
+
+    @property
+    def by_row(self):
+        return self.one.by_row or self.other.by_row
+
+
+class Both(Pairing):
+    """What both see."""
 
     def __call__(self, i, j, prefix):
         return self.one(i, j, prefix) & self.other(i, j, prefix)
@@ -79,11 +113,8 @@ class Both(Reach):
         return max(starts), max(max(starts), min(stops))
 
 
-class Either(Reach):
+class Either(Pairing):
     """What one of the two sees."""
-
-    one: Reach
-    other: Reach
 
     def __call__(self, i, j, prefix):
         return self.one(i, j, prefix) | self.other(i, j, prefix)

@@ -14,10 +14,22 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from transformer.ops.case import Case
 from transformer.ops.dropout import dropout
 
 SCORES = 2**17  # of a tile on CPU: with its gradient a megabyte, a core's second-level cache
 QUERIES, TILES = 64, 8  # of a tile at least; of a row at most
+
+
+def refusal(case: Case) -> str | None:
+    """Why this backend does not take the case; None where it does."""
+    if case.bias:
+        return "tiles add nothing to the scores"
+    if case.cached:
+        return "cached keys are few queries over many slots, which need no tiles"
+    if case.dropout and case.spread:
+        return "dropout of probabilities is drawn for all heads and queries of a row at once"
+    return None
 
 
 class Plan(NamedTuple):
