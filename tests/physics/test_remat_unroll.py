@@ -90,6 +90,6 @@ def test_remat_of_attention_makes_scores_again_and_nothing_else(compiled):
     """T5's bias goes to the backend that would keep the scores."""
     kept, remade = (compiled("t5", remat, 1, False)[2] for remat in ("none", "attention"))
     count = lambda word: [len(re.findall(rf"= {word}\b", text)) for text in (kept, remade)]
-    exps, (relus, again) = count("exp"), count("max")
+    exps, (norms, again) = count("exp"), count("rsqrt")
     attentions = 2  # with the bias, of the encoder and the decoder; the tiles between keep none
-    assert exps[1] == exps[0] + attentions and again == relus
+    assert exps[1] == exps[0] + attentions and again == norms
