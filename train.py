@@ -104,7 +104,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
                 directory, experiment.keep_last, metric=experiment.best,
                 better="lower" if lower_is_better(experiment.best) else "higher")
             done, state, counters = launch.resume(checkpoints, state, stream.fingerprint)
-            apply = functools.partial(model.apply, run=run)
+            apply = functools.partial(model.apply, run=run, scored=False)
             step = jax.jit(functools.partial(
                 train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
                 average=experiment.average), donate_argnums=0)

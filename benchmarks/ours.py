@@ -66,7 +66,7 @@ def _compiled(name, shape, run, data):
     made = model(name, shape)
     optimizer = AdamW(learning_rate=Constant(peak=1e-4), decay=0.1).build()
     state = start(jax.jit(made.init)(jax.random.key(0)), optimizer, 0)
-    step = jax.jit(functools.partial(
-        train_step, apply=functools.partial(made.apply, run=run), objective=objective(name),
-        optimizer=optimizer), donate_argnums=0)
+    apply = functools.partial(made.apply, run=run, scored=False)
+    step = jax.jit(functools.partial(train_step, apply=apply, objective=objective(name),
+                                     optimizer=optimizer), donate_argnums=0)
     return step.lower(state, data).compile(), state

@@ -13,6 +13,7 @@ from transformer.answers import answers
 from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import Model, unstack
+from transformer.ops.unscored import whole
 from transformer.spec import Spec, nearest
 from transformer.tasks.metric import bits_per_byte, perplexity
 from transformer.training.experiment import Experiment
@@ -133,8 +134,8 @@ def judge_step(model, run, objective, head, params, batch, key):
     seen = {}
 
     def apply(params, batch, rng=None, **part):
-        seen.update(model.apply(params, batch, rng, run, **part))
+        seen.update(model.apply(params, batch, rng, run, scored=False, **part))
         return seen
 
     terms = evaluate_step(params, batch, key, apply=apply, objective=objective)
-    return terms, {head: seen[head].astype("float32")} if head else {}
+    return terms, {head: whole(seen[head]).astype("float32")} if head else {}

@@ -12,7 +12,6 @@ from transformer.nn.initial import Normal
 from transformer.nn.norm import LayerNorm
 from transformer.nn.project import Projecting
 from transformer.ops.activation import ACTIVATIONS, Activation
-from transformer.ops.norm import lift
 from transformer.spec import Count, Spec
 
 
@@ -55,7 +54,7 @@ class BoundaryModule(Projecting):
         h = self.layer("mix", h, (2 * D + spec.width, D))
         h = self.layer("transform", h, (D, R))
         bias_V = self.param("vocab_bias", nn.initializers.zeros, (embedding.spec.vocab,))
-        return embedding.logits(h) + lift(bias_V, 3).astype(h.dtype)
+        return embedding.scores(h, bias_V, "BNV" if "masked" in batch else "BTV")
 
     def layer(self, name: str, h, shape):
         """norm(activation(linear(h)))."""

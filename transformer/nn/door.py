@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from transformer.nn.context import Run
 from transformer.nn.model import SourceToTarget
+from transformer.ops.unscored import whole
 from transformer.spec import Spec
 
 
@@ -48,7 +49,8 @@ class Model:
             return {"tokens": tokens, "source_tokens": tokens}
         return {"tokens": tokens}
 
-    def apply(self, params, batch, rng=None, run: Run = Run(), part: str | None = None):
+    def apply(self, params, batch, rng=None, run: Run = Run(), part: str | None = None,
+              scored: bool = True):
         """One forward pass. Pure.
 
         Args:
@@ -56,6 +58,8 @@ class Model:
           rng: a key; dropout is on where it is given, off where it is None.
           run: how to run.
           part: of a Pair, the only one to run: "generator" or "discriminator".
+          scored: False leaves scores of the vocabulary unmade, see `ops.unscored`; objectives take
+            them so, and make a few at a time.
 
         Returns:
           {head name: logits, "hidden": [B,T,D], "pooled": [B,D], "memory": [B,S,D]}.
@@ -64,7 +68,8 @@ class Model:
           UserError: the rows are longer than the model's positions.
         """
         parts = {} if part is None else {"part": part}
-        return self.spec.build().apply({"params": params}, batch, rng, run, **parts)
+        found = self.spec.build().apply({"params": params}, batch, rng, run, **parts)
+        return {name: whole(value) for name, value in found.items()} if scored else found
 
     def open(self, params, batch, capacity: int, run: Run = Run(), slots: int | None = None):
         """A cache for `capacity` positions per row; encodes `source_tokens` where there are any.

@@ -9,9 +9,10 @@ from transformer.error import UserError
 from transformer.nn.initial import Normal
 from transformer.nn.norm import NoNorm
 from transformer.nn.position import NoPosition
-from transformer.ops.linear import linear, unembed
+from transformer.ops.linear import linear
 from transformer.ops.norm import lift
 from transformer.ops.placement import constrain
+from transformer.ops.unscored import Unscored
 from transformer.spec import Count, Natural, Rate, Spec
 
 
@@ -80,11 +81,11 @@ class EmbeddingModule(nn.Module):
             x_BTD = x_BTD + lift(self.project_bias, 3).astype(dtype)
         return constrain(x_BTD, "BTD")
 
-    def logits(self, x_BTD):
+    def scores(self, x_BTD, bias_V=None, letters="BTV"):
         """Scores of every token by the transposed table (Press & Wolf 2017), of a stream as wide as
-        the table. -> [B, T, V]"""
+        the table. letters: of the logits. -> Unscored"""
         own, D = self.tokens.shape[1], x_BTD.shape[-1]
         if D != own:
             raise UserError(f"the head reads the token table, whose rows have {own} dimensions, "
                             f"but the stream has {D}; use Untied, or an embedding without a rank")
-        return constrain(unembed(x_BTD, self.tokens.astype(x_BTD.dtype)), "BTV")
+        return Unscored(x_BTD, self.tokens, bias_V, letters=letters)

@@ -14,8 +14,7 @@ from transformer.nn.initial import Normal
 from transformer.nn.norm import LayerNorm, NoNorm
 from transformer.nn.project import Projecting
 from transformer.ops.activation import ACTIVATIONS, Activation
-from transformer.ops.norm import lift
-from transformer.ops.placement import constrain
+from transformer.ops.unscored import Unscored
 from transformer.spec import Count, Rate, Spec
 
 
@@ -47,11 +46,9 @@ class TiedModule(nn.Module):
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
         if self.spec.scale != 1:
             x_BTD = x_BTD * self.spec.scale
-        logits_BTV = embedding.logits(x_BTD)
-        if not self.spec.bias:
-            return logits_BTV
-        bias_V = self.param("vocab_bias", nn.initializers.zeros, (embedding.spec.vocab,))
-        return logits_BTV + lift(bias_V, 3).astype(logits_BTV.dtype)
+        bias_V = self.spec.bias and self.param(
+            "vocab_bias", nn.initializers.zeros, (embedding.spec.vocab,))
+        return embedding.scores(x_BTD, bias_V if self.spec.bias else None)
 
 
 class Untied(Head):
@@ -69,8 +66,8 @@ class UntiedModule(Projecting):
 
     @nn.compact
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
-        shape = (x_BTD.shape[-1], self.spec.vocab)
-        return constrain(self.project("unembedding", "btd,dv->btv", x_BTD, shape), "BTV")
+        table_DV = self.param("unembedding", self.spec.init(1), (x_BTD.shape[-1], self.spec.vocab))
+        return Unscored(x_BTD, table_DV, untied=True)
 
 
 class Masked(Head):
@@ -103,7 +100,7 @@ class MaskedModule(Projecting):
                              bias=(R,) if self.spec.bias else None)
         h_BTR = self.spec.norm.build("norm")(ACTIVATIONS[self.spec.activation](h_BTR))
         bias_V = self.param("vocab_bias", nn.initializers.zeros, (embedding.spec.vocab,))
-        return embedding.logits(h_BTR) + lift(bias_V, 3).astype(h_BTR.dtype)
+        return embedding.scores(h_BTR, bias_V, "BNV" if "masked" in batch else "BTV")
 
 
 class Replaced(Head):

@@ -14,6 +14,7 @@ from transformer.nn.embedding import ALL, Embedding, EmbeddingModule
 from transformer.nn.head import NoPooler
 from transformer.nn.stack import Stack, StackModule
 from transformer.ops.dropout import example_keys
+from transformer.ops.unscored import whole
 from transformer.spec import Spec
 
 
@@ -169,7 +170,7 @@ class Decoding(nn.Module):
         return x_BTD, new, ctx
 
     def score(self, x_BTD, ctx):
-        return dict(self.heads)["logits"](x_BTD, None, {}, self.embedding, ctx)
+        return whole(dict(self.heads)["logits"](x_BTD, None, {}, self.embedding, ctx))
 
 
 def _put(old, new, slot, axis: int):

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 
 from transformer.error import UserError
 from transformer.objectives.objective import Objective
-from transformer.ops.loss import Term, cross_entropy, weighted
+from transformer.ops.loss import Term
+from transformer.ops.prediction import predicted
 
 
 class Supervised(Objective):
@@ -37,10 +38,10 @@ class Supervised(Objective):
             return {}
         # The last position predicts nothing: weighing it 0 is cheaper than a copy without it.
         followed_BT = jnp.pad(_followed(batch), ((0, 0), (0, 1))).astype(jnp.float32)
-        nats_BT = cross_entropy(outputs["logits"], jnp.roll(batch["tokens"], -1, axis=1))
         count_B = followed_BT.sum(1)
-        mean_B = (nats_BT * followed_BT).sum(1) / jnp.maximum(count_B, 1)
-        return {"language": weighted(mean_B, count_B > 0, self.auxiliary)}
+        share_BT = followed_BT / jnp.maximum(count_B, 1)[:, None]  # sums become means of sequences
+        nats = predicted(outputs["logits"], jnp.roll(batch["tokens"], -1, axis=1), share_BT)
+        return {"language": Term(nats.sum, (count_B > 0).sum(dtype=jnp.float32), self.auxiliary)}
 
 
 def _followed(batch):

@@ -9,7 +9,7 @@ import numpy as np
 from transformer.error import UserError
 from transformer.objectives.masking import NGrams, Row, SingleTokens, WholeWords, WordSpans
 from transformer.objectives.objective import Objective, pieces, special
-from transformer.ops.loss import cross_entropy, hits, weighted
+from transformer.ops.prediction import predicted
 from transformer.spec import Count
 
 
@@ -89,10 +89,8 @@ class MaskedLM(Objective):
 
     def scored(self, logits_BNV, batch, coefficient: float = 1.0) -> dict:
         """The terms of these predictions."""
-        targets_BN, weights_BN = batch["targets"], batch["weights"]
-        nats_BN = cross_entropy(logits_BNV, targets_BN)
-        return {"masked": weighted(nats_BN, weights_BN, coefficient),
-                "accuracy": weighted(hits(logits_BNV, targets_BN), weights_BN, 0.0)}
+        terms = predicted(logits_BNV, batch["targets"], batch["weights"], coefficient, count=True)
+        return dict(zip(("masked", "accuracy"), terms))
 
 
 def _filled(array: np.ndarray, size: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from transformer.objectives.objective import Objective
-from transformer.ops.loss import cross_entropy, hits, weighted
+from transformer.ops.prediction import predicted
 from transformer.spec import Rate
 
 
@@ -47,8 +47,7 @@ class NextToken(Objective):
 
 def scored(name: str, logits, batch, train: bool, **how) -> dict:
     """The cross-entropy of `targets`, and outside training the hits, under `weights`."""
-    nats = cross_entropy(logits, batch["targets"], **how)
-    terms = {name: weighted(nats, batch["weights"])}
-    if not train:
-        terms["accuracy"] = weighted(hits(logits, batch["targets"]), batch["weights"], 0.0)
-    return terms
+    asked = logits, batch["targets"], batch["weights"]
+    if train:
+        return {name: predicted(*asked, **how)}
+    return dict(zip((name, "accuracy"), predicted(*asked, count=True, **how)))

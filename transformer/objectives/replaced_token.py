@@ -12,6 +12,7 @@ from transformer.objectives.objective import Objective
 from transformer.ops.dropout import example_keys
 from transformer.ops.loss import binary_cross_entropy, weighted
 from transformer.ops.sampling import draw
+from transformer.ops.unscored import whole
 from transformer.spec import Nonnegative
 
 SAMPLING = 2  # keeps the draws apart from the dropout of the generator (0) and discriminator (1)
@@ -48,18 +49,19 @@ class ReplacedToken(Objective):
         return {**self.masked.weights(batch), "replaced": tokens, "detection": tokens}
 
     def loss(self, apply, params, batch, rng, train):
-        logits_BNV = self.run(apply, params, batch, rng, train, part="generator")["mlm"]
+        generated = self.run(apply, params, batch, rng, train, part="generator")["mlm"]
+        logits_BNV = jax.lax.stop_gradient(whole(generated))
         index_B = batch.get("index", jnp.arange(len(logits_BNV)))
         keys_B = example_keys(jax.random.fold_in(rng, SAMPLING), index_B)
         original_BT = placed(batch, batch["targets"])
-        drawn_BT = placed(batch, draw(jax.lax.stop_gradient(logits_BNV), keys_B))
+        drawn_BT = placed(batch, draw(logits_BNV, keys_B))
         replaced_BT = (drawn_BT != original_BT).astype(jnp.float32)
         judged = {**batch, "tokens": drawn_BT}
         logits_BT = self.run(apply, params, judged, rng, train, part="discriminator")["replaced"]
         seen_BT = batch["segments"] > 0
         detected_BT = (logits_BT > 0) == (replaced_BT > 0)
         return {
-            **self.masked.scored(logits_BNV, batch, self.generator),
+            **self.masked.scored(generated, batch, self.generator),
             "replaced": weighted(binary_cross_entropy(logits_BT, replaced_BT), seen_BT,
                                  self.discriminator),
             "detection": weighted(detected_BT.astype(jnp.float32), seen_BT, 0.0)}

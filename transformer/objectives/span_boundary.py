@@ -8,7 +8,7 @@ import numpy as np
 
 from transformer.objectives.masked_lm import MaskedLM
 from transformer.objectives.masking import Row, WordSpans, runs
-from transformer.ops.loss import cross_entropy, weighted
+from transformer.ops.prediction import predicted
 from transformer.spec import Count, Nonnegative
 
 
@@ -53,6 +53,6 @@ class SpanBoundary(MaskedLM):
 
     def loss(self, apply, params, batch, rng, train):
         outputs = self.run(apply, params, batch, rng, train)
-        nats_BN = cross_entropy(outputs["boundary"], batch["targets"])
-        return {**self.scored(outputs["mlm"], batch),
-                "boundary": weighted(nats_BN, batch["spans"][..., 1] > 0, self.boundary)}
+        scored_BN = batch["spans"][..., 1] > 0
+        return {**self.scored(outputs["mlm"], batch), "boundary": predicted(
+            outputs["boundary"], batch["targets"], scored_BN, self.boundary)}

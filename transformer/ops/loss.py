@@ -47,13 +47,13 @@ def cross_entropy(logits, targets, smoothing: float = 0.0, spread: str = "all", 
     own = at(logits, targets)
     normaliser = jax.nn.logsumexp(logits, axis=-1)
     if smoothing:
-        on, off, constant = _smoothed(smoothing, spread, logits.shape[-1])
+        on, off, constant = smoothed(smoothing, spread, logits.shape[-1])
         own = (on - off) * own + off * logits.sum(-1) + constant
     nats = normaliser - own
     return nats + z * jnp.square(normaliser) if z else nats
 
 
-def _smoothed(smoothing: float, spread: str, classes: int) -> tuple[float, float, float]:
+def smoothed(smoothing: float, spread: str, classes: int) -> tuple[float, float, float]:
     """q(target), q(any other class), and the constant to subtract."""
     if spread == "all":
         off = smoothing / classes
