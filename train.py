@@ -80,6 +80,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
         with stop.at_once():  # nothing is worth saving yet
             began = time.perf_counter()
             wiring.require_kinds(experiment)
+            wiring.require_attention(experiment)
             base = wiring.beginning(experiment, directory, workdir)
             tokenizer = wiring.tokenizer_of(experiment, directory, workdir)
             model, run = Model(experiment.model), experiment.run or Run()

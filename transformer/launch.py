@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import os
 from pathlib import Path
 
@@ -31,11 +32,21 @@ CONFIG, SUMMARY, STAGES = "config.json", "summary.json", "stages.json"
 def configure() -> None:
     """Process-wide settings: memory that is kept, and compiled programs that are kept on disk."""
     keep_memory()
+    tell_choices()
     jax.config.update("jax_threefry_partitionable", True)
     if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(cache_root() / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
         jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+def tell_choices() -> None:
+    """Shows what the package decides by itself, such as the backend of attention, as plain lines.
+    """
+    log = logging.getLogger("transformer")
+    if not log.handlers:
+        log.addHandler(logging.StreamHandler())
+    log.setLevel(logging.INFO)
 
 
 def keep_memory() -> None:

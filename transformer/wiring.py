@@ -18,6 +18,7 @@ from transformer.data.stream import Stream
 from transformer.data.tokenizer import TokenizerSpec, load_tokenizer
 from transformer.error import UserError
 from transformer.loaded import stage as last_stage
+from transformer.nn.cases import require_backend
 from transformer.nn.context import Run
 from transformer.nn.door import Model
 from transformer.nn.model import Encoder, Pair, SourceToTarget
@@ -117,6 +118,14 @@ def require_kinds(experiment: Experiment) -> None:
         if value is not None and not isinstance(value, kinds):
             wanted = " or a ".join(kind.__name__ for kind in kinds)
             raise UserError(f"{name} is a {type(value).__name__}, but it must be a {wanted}")
+
+
+def require_attention(experiment: Experiment) -> None:
+    """UserError where the backend of attention that is asked for cannot serve this model."""
+    length = getattr(experiment.rows, "length", 0)
+    source = getattr(experiment.rows, "source_length", None) or length
+    require_backend(experiment.model, experiment.run or Run(), length, source,
+                    experiment.mesh.build())
 
 
 def training_data(experiment: Experiment, tokenizer) -> tuple[Data, Data | None]:
