@@ -54,7 +54,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
     """One experiment from its first or its last saved step to its summary."""
     import jax
 
-    from transformer import launch, wiring
+    from transformer import beginning, launch, wiring
     from transformer.judge import Judge
     from transformer.nn.context import Run
     from transformer.nn.door import Model
@@ -99,12 +99,13 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
             place(stream[0])  # rows that the devices do not divide are refused before more is done
             optimizer = experiment.optimizer.build()
-            make = functools.partial(launch.begin, model, optimizer, experiment, base)
-            state, fresh_names = launch.placed(make, mesh)
+            abstract = beginning.planned(model, optimizer, experiment, mesh)
+            begin = functools.partial(beginning.begin, model, optimizer, experiment, base, abstract)
             checkpoints = Checkpoints(
                 directory, experiment.keep_last, metric=experiment.best,
                 better="lower" if lower_is_better(experiment.best) else "higher")
-            done, state, counters = launch.resume(checkpoints, state, stream.fingerprint)
+            done, state, counters, fresh_names = launch.resume(checkpoints, abstract, begin,
+                                                               stream.fingerprint)
             apply = functools.partial(model.apply, run=run, scored=False)
             step = jax.jit(functools.partial(
                 train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,

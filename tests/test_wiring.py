@@ -211,9 +211,9 @@ def test_other_data_than_the_checkpoints_is_refused(base):
         restore = staticmethod(lambda step, state: state)
 
     (base[0] / "data.json").write_text(json.dumps({"fingerprint": "a" * 64, "counters": {"x": 1}}))
-    assert launch.resume(Held, "state", "a" * 64) == (3, "state", {"x": 1})
+    assert launch.resume(Held, "state", None, "a" * 64) == (3, "state", {"x": 1}, [])
     with pytest.raises(UserError, match="was trained on other data"):
-        launch.resume(Held, "state", "b" * 64)
+        launch.resume(Held, "state", None, "b" * 64)
 
 
 def test_what_is_evaluated_is_the_average_where_there_is_one():

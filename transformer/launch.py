@@ -1,4 +1,4 @@
-"""The steps of `train.py` that are more than a line: configuration, start, resume, placement."""
+"""The steps of `train.py` that are more than a line: configuration, resume, placement."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ from transformer.data.place import cache_root
 from transformer.data.stream import batch_hash
 from transformer.error import UserError
 from transformer.nn.count import train_flops
-from transformer.ops.placement import batch_shardings, parameter_shardings
+from transformer.ops.placement import batch_shardings
 from transformer.spec import from_json, to_json
 from transformer.training import peak as peaks
 from transformer.training.config import stages
 from transformer.training.experiment import QUIET, Experiment, changed
 from transformer.training.loop import fresh_counters
 from transformer.training.shelf import on_disk
-from transformer.training.step import start
-from transformer.wiring import transfer
 
 CONFIG, SUMMARY, STAGES = "config.json", "summary.json", "stages.json"
 
@@ -104,37 +102,24 @@ def finished(directory: Path, experiment: Experiment) -> bool:
     return not changed(kept, experiment, free=QUIET)
 
 
-def begin(model, optimizer, experiment: Experiment, base: Path | None):
-    """(the state before the first step, paths that `base` did not have)."""
-    params, names = jax.jit(model.init)(jax.random.key(experiment.seed)), []
-    if base is not None:
-        params, names = transfer(params, base)
-    return start(params, optimizer, experiment.seed, experiment.average), names
+def resume(checkpoints, abstract, begin, fingerprint: str):
+    """(step, state, counters, fresh names) of the newest good checkpoint, or of the beginning.
 
-
-def placed(make, mesh):
-    """The state, sharded where the mesh has more than one device."""
-    state, names = make()
-    if mesh.size > 1:
-        state = jax.device_put(state, parameter_shardings(state, mesh))
-    return state, names
-
-
-def resume(checkpoints, state, fingerprint: str):
-    """(step, state, counters) of the newest good checkpoint, or of the beginning.
+    abstract: as from `beginning.planned`. begin: () -> (state, fresh names), called if need be.
 
     Raises:
       UserError: the checkpoint was made from other data.
     """
     step = checkpoints.latest_good()
     if step is None:
-        return 0, state, fresh_counters()
+        state, names = begin()
+        return 0, state, fresh_counters(), names
     kept = json.loads((checkpoints.path(step) / "data.json").read_text(encoding="utf-8"))
     if kept["fingerprint"] != fingerprint:
         raise UserError(f"{checkpoints.path(step)} was trained on other data (its fingerprint is "
                         f"{kept['fingerprint'][:12]}, now {fingerprint[:12]}); restore the data, "
                         "or choose another --workdir")
-    return step, checkpoints.restore(step, state), kept["counters"]
+    return step, checkpoints.restore(step, abstract), kept["counters"], []
 
 
 def files(experiment: Experiment, tokenizer, fingerprint: str, counters: dict) -> dict:

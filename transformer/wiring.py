@@ -190,6 +190,8 @@ KEPT = "discriminator/"
 def transfer(params, base: Path) -> tuple[Any, list[str]]:
     """`params` with every array replaced that `base` has at the same path; the others' paths.
 
+    `params` may be `jax.ShapeDtypeStruct`s, whose shardings the arrays then get.
+
     Of a Pair an encoder takes the discriminator (Clark 2020 §2.1: the generator is thrown away).
 
     Raises:
@@ -209,7 +211,8 @@ def transfer(params, base: Path) -> tuple[Any, list[str]]:
     if not shared:
         raise UserError(f"start_from {base}: its model shares no parameter with this one")
     inner = part.split("/", 1)[1]
-    wanted = {inner + n: jax.ShapeDtypeStruct(mine[n].shape, mine[n].dtype) for n in shared}
+    wanted = {inner + n: jax.ShapeDtypeStruct(
+        mine[n].shape, mine[n].dtype, sharding=getattr(mine[n], "sharding", None)) for n in shared}
     taken = paths.named(restore_params(base, paths.nested(wanted), average=average))
     merged = {**mine, **{n.removeprefix(inner): array for n, array in taken.items()}}
     return paths.nested(merged), sorted(set(mine) - set(shared))

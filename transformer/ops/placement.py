@@ -109,19 +109,15 @@ def letters(path: str, rank: int) -> str:
     return "L" * (rank - len(rows[0])) + rows[0]
 
 
-def parameter_shardings(tree, mesh):
-    """NamedShardings for a tree of parameters, or of leaves that mirror them (moments, averages).
-
-    A leaf of another rank than its parameter (a scalar count) is replicated.
+def parameter_shardings(params, mesh):
+    """NamedShardings for a tree of parameters, arrays or shapes. Errors as `place` and `letters`.
     """
 
     def one(path, leaf):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
-        if leaf.ndim == 0 or not any(re.search(rf"(^|[/_]){p}$", name) for p, _ in LETTERS):
-            return NamedSharding(mesh, PartitionSpec())
         return NamedSharding(mesh, place(letters(name, leaf.ndim), leaf.shape, mesh, PARAMETERS))
 
-    return jax.tree_util.tree_map_with_path(one, tree)
+    return jax.tree_util.tree_map_with_path(one, params)
 
 
 def batch_shardings(batch, mesh, lead: int = 0):

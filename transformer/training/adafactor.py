@@ -48,11 +48,16 @@ def scale_by_adafactor(smallest: int | None = 128) -> optax.GradientTransformati
 
 def _matrix(path: str, shape) -> tuple[int, ...]:
     """The shape with heads and their size as one dimension."""
+    n = _heads(path, shape)
+    return tuple(shape) if n is None else (*shape[:n], shape[n] * shape[n + 1], *shape[n + 2:])
+
+
+def _heads(path: str, shape) -> int | None:
+    """The dimension of the heads, whose size comes after it; None where there are none."""
     lead = int(paths.stacked(path))
     if len(shape) - lead != 3 or not _HEADS.search(path):
-        return tuple(shape)
-    n = lead if path.endswith("out") else lead + 1
-    return (*shape[:n], shape[n] * shape[n + 1], *shape[n + 2:])
+        return None
+    return lead if path.endswith("out") else lead + 1
 
 
 def _factored(path: str, shape, smallest: int | None) -> tuple[int, int] | None:
@@ -62,6 +67,16 @@ def _factored(path: str, shape, smallest: int | None) -> tuple[int, int] | None:
         return None
     order = np.argsort(shape[lead:], kind="stable") + lead
     return (int(order[-2]), int(order[-1])) if shape[order[-2]] >= smallest else None
+
+
+def kept_dimensions(path: str, shape) -> dict[str, tuple[int, ...]]:
+    """Which dimensions of a parameter its "rows" and "columns" have; one of heads and their size
+    together counts as that of the heads."""
+    second, largest = _factored(path, _matrix(path, shape), 0)
+    heads = _heads(path, shape)
+    own = [n for n in range(len(shape)) if heads is None or n != heads + 1]
+    return {"rows": tuple(np.delete(own, largest).tolist()),
+            "columns": tuple(np.delete(own, second).tolist())}
 
 
 def _start(path: str, leaf, smallest: int | None) -> dict:
