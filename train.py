@@ -60,6 +60,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
     from transformer.nn.door import Model
     from transformer.report import announce, conclude, greet, require_prompts
     from transformer.training.checkpoint import Checkpoints
+    from transformer.training.division import require_division
     from transformer.training.experiment import lower_is_better
     from transformer.training.lock import Lock
     from transformer.training.log import Log
@@ -80,10 +81,12 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
         with stop.at_once():  # nothing is worth saving yet
             began = time.perf_counter()
             wiring.require_kinds(experiment)
-            wiring.require_attention(experiment)
+            model, run = Model(experiment.model), experiment.run or Run()
+            mesh = experiment.mesh.build()
+            require_division(experiment, model.shapes(), mesh)
+            wiring.require_attention(experiment, mesh)
             base = wiring.beginning(experiment, directory, workdir)
             tokenizer = wiring.tokenizer_of(experiment, directory, workdir)
-            model, run = Model(experiment.model), experiment.run or Run()
             wiring.require_vocabulary(model, tokenizer, experiment.objective)
             if base:
                 wiring.require_same_tokenizer(base, tokenizer)
@@ -95,9 +98,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
                 judge.require_metric(experiment.best)
             test = experiment.test and wiring.data_of(experiment, experiment.test, tokenizer)
             final = test and Judge(experiment, model, test, tokenizer)
-            mesh = experiment.mesh.build()
             place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
-            place(stream[0])  # rows that the devices do not divide are refused before more is done
             optimizer = experiment.optimizer.build()
             abstract = beginning.planned(model, optimizer, experiment, mesh)
             begin = functools.partial(beginning.begin, model, optimizer, experiment, base, abstract)

@@ -22,11 +22,11 @@ NARROW = {"gpt3": {"band": 3}, "modernbert": {"reach": 2}}
 
 
 @functools.cache
-def value(name: str, size: str = ""):
-    """The spec of a family at one of its sizes, the smallest if none is named."""
+def value(name: str, size: str = "", **other):
+    """The spec of a family at one of its sizes, the smallest if none is named, but for `other`."""
     zoo = importlib.import_module(f"transformer.zoo.{name}")
     size = size or min(zoo.SIZES, key=lambda s: zoo.SIZES[s]["width"])
-    return getattr(zoo, name)(**{**zoo.SIZES[size], **NARROW.get(name, {})})
+    return getattr(zoo, name)(**{**zoo.SIZES[size], **NARROW.get(name, {}), **other})
 
 
 DECODERS = tuple(name for name in ALL if type(value(name)) is Decoder)

@@ -120,12 +120,11 @@ def require_kinds(experiment: Experiment) -> None:
             raise UserError(f"{name} is a {type(value).__name__}, but it must be a {wanted}")
 
 
-def require_attention(experiment: Experiment) -> None:
+def require_attention(experiment: Experiment, mesh) -> None:
     """UserError where the backend of attention that is asked for cannot serve this model."""
     length = getattr(experiment.rows, "length", 0)
     source = getattr(experiment.rows, "source_length", None) or length
-    require_backend(experiment.model, experiment.run or Run(), length, source,
-                    experiment.mesh.build())
+    require_backend(experiment.model, experiment.run or Run(), length, source, mesh)
 
 
 def training_data(experiment: Experiment, tokenizer) -> tuple[Data, Data | None]:

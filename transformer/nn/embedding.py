@@ -73,7 +73,7 @@ class EmbeddingModule(nn.Module):
         x_BTD = constrain(self.tokens, "V.")[tokens_BT].astype(dtype) * s.scale
         if s.types:
             types_BT = jnp.zeros_like(tokens_BT) if types_BT is None else types_BT
-            x_BTD = x_BTD + self.types[types_BT].astype(dtype)
+            x_BTD = x_BTD + constrain(self.types, "..")[types_BT].astype(dtype)
         x_BTD = self.norm(s.position(x_BTD, ctx.i_BT, self.positions))
         x_BTD = ctx.drop(x_BTD, s.dropout, 0)
         if s.rank:

@@ -7,6 +7,7 @@ import math
 import jax.numpy as jnp
 
 from transformer.error import UserError
+from transformer.ops.placement import constrain
 from transformer.ops.rotary import rates, rotate
 from transformer.ops.sinusoid import sinusoid
 from transformer.spec import Count, Natural, Positive, Spec
@@ -43,7 +44,7 @@ class Learned(NoPosition):
         return self.length
 
     def __call__(self, x_BTD, i_BT, table):
-        return x_BTD + table[i_BT + self.offset].astype(x_BTD.dtype)
+        return x_BTD + constrain(table, "..")[i_BT + self.offset].astype(x_BTD.dtype)
 
 
 class Sinusoidal(NoPosition):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from typing import NamedTuple
 
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -52,6 +53,12 @@ class Mesh(Spec):
     tensor: int = 1
     sequence: int = 1
 
+    def check(self):
+        for name in ("data", "fsdp", "tensor", "sequence"):
+            if (size := getattr(self, name)) < 1 and size != -1:
+                raise UserError(f"mesh.{name} is {size}; give a number of devices, or -1 for "
+                                "those that are left over")
+
     def build(self, devices=None) -> jax.sharding.Mesh:
         """The mesh over `devices` (all by default). UserError if the sizes do not multiply up."""
         devices = devices or jax.devices()
@@ -66,14 +73,33 @@ class Mesh(Spec):
         return jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * 4, devices=devices)
 
 
+class Misfit(NamedTuple):
+    """A dimension that its mesh axes do not divide: its letter and size, their names and product.
+    """
+
+    letter: str
+    size: int
+    axes: tuple[str, ...]
+    ways: int
+
+
 def place(letters: str, shape, mesh, table) -> PartitionSpec:
     """The PartitionSpec of an array whose dimensions carry these letters.
 
     Raises:
       UserError: an axis does not divide a dimension that may not drop it.
     """
+    spec, misfits = fit(letters, shape, mesh, table)
+    for name, size, axes, ways in misfits:
+        raise UserError(f"dimension {name} of size {size} does not divide by {ways}, the mesh axes "
+                        f"{'+'.join(axes)}; use a multiple of {ways}")
+    return spec
+
+
+def fit(letters: str, shape, mesh, table) -> tuple[PartitionSpec, list[Misfit]]:
+    """As `place`, with the dimensions that do not divide instead of an error."""
     free = {axis: size for axis, size in mesh.shape.items() if size > 1}
-    chosen = {}
+    chosen, misfits = {}, []
     for letter, axes in table.items():
         for n, (name, size) in enumerate(zip(letters, shape)):
             taken = [axis for axis in axes if axis in free]
@@ -84,9 +110,8 @@ def place(letters: str, shape, mesh, table) -> PartitionSpec:
                 chosen[n] = tuple(taken)
                 free = {axis: s for axis, s in free.items() if axis not in taken}
             elif name not in MAY_DROP:
-                raise UserError(f"dimension {name} of size {size} does not divide by {ways}, the "
-                                f"mesh axes {'+'.join(taken)}; use a multiple of {ways}")
-    return PartitionSpec(*(chosen.get(n) for n in range(len(shape))))
+                misfits.append(Misfit(name, size, tuple(taken), ways))
+    return PartitionSpec(*(chosen.get(n) for n in range(len(shape)))), misfits
 
 
 def constrain(x, letters: str):
