@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from transformer.error import UserError, guarded, require_folder
-from transformer.verbs import choosing
+from transformer.verbs import choosing, meshes
 
 
 def main(arguments: list[str]) -> int:
@@ -32,6 +32,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--by-length", metavar="N,N,...", help="BLEU also by the length of the "
                         "source: of those up to each of these numbers of words, and beyond")
     choosing.add_searching(parser.add_argument)
+    meshes.add_mesh(parser.add_argument)
     options = parser.parse_args(arguments)
     given = choosing.asked(options)
     choosing.require_search(given, given)
@@ -39,13 +40,16 @@ def main(arguments: list[str]) -> int:
 
     from transformer import load, wiring
     from transformer.judge import Judge
-    from transformer.launch import configure
+    from transformer.launch import configure, mesh_context
+    from transformer.training.division import require_lengths
     from transformer.training.progress import number
 
     configure()
     require_folder(options.json, options.predictions)
-    loaded = load(options.checkpoint)
+    mesh = meshes.asked(options)
+    loaded = load(options.checkpoint, mesh=mesh)
     experiment = changed(loaded.experiment, options)
+    require_lengths(experiment.rows, mesh)
     if options.predictions and experiment.task is None:
         raise UserError("--predictions: only tasks answer records; this checkpoint models text")
     if "beams" in given and not getattr(experiment.task, "generates", False):
@@ -58,7 +62,8 @@ def main(arguments: list[str]) -> int:
     else:
         data = wiring.data_of(experiment, source, loaded.tokenizer)
     judge = Judge(experiment, loaded.model, data, loaded.tokenizer, choose=choose)
-    metrics = judge(loaded.params)
+    with mesh_context(mesh):
+        metrics = judge(loaded.params)
     print(f"{loaded.path}\n  on {named}")
     for name, value in metrics.items():
         print(f"  {name:{max(map(len, metrics))}}  {number(value)}")

@@ -110,7 +110,8 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             apply = functools.partial(model.apply, run=run, scored=False)
             step = jax.jit(functools.partial(
                 train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
-                average=experiment.average), donate_argnums=0)
+                average=experiment.average), out_shardings=(beginning.places(abstract), None),
+                donate_argnums=0)
             flops, peak = launch.flops_and_peak(experiment, model, stream)
             announce(stage, experiment, model, tokenizer, data, stream, state, mesh, flops,
                      peak, done, base, fresh_names, time.perf_counter() - began)
@@ -129,7 +130,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
                 again = "the same command" + " without --fresh" * fresh
                 print(f"saved step {done:,} in {directory}; {again} continues from it")
                 return stop.code
-        with stop.at_once():
+        with stop.at_once(), launch.mesh_context(mesh):
             return conclude(stage, experiment, model, tokenizer, directory, data, final, state,
                             done, checkpoints, loop.counters)
 

@@ -36,24 +36,25 @@ def begin(model: Model, optimizer, experiment: Experiment, base: Path | None, ab
     params = paths.like(params, paths.named(params) | drawn)
     others = {name: part for name, part in abstract.items() if name != "params"}
     rest = lambda params: {name: _starting(optimizer, experiment)(params)[name] for name in others}
-    state = {"params": params, **jax.jit(rest, out_shardings=_places(others))(params)}
+    state = {"params": params, **jax.jit(rest, out_shardings=places(others))(params)}
     return state, fresh if base is not None else []
 
 
 def drawing(model: Model, abstract, names):
     """The compiled function from a key to {path: parameter} for these paths, each in its place."""
-    places = paths.named(_places(abstract))
+    where = paths.named(places(abstract))
 
     def draw(key):
         made = paths.named(model.init(key))
         return {name: made[name] for name in names}
 
-    return jax.jit(draw, out_shardings={name: places[name] for name in names})
+    return jax.jit(draw, out_shardings={name: where[name] for name in names})
 
 
 def _starting(optimizer, experiment: Experiment):
     return lambda params: start(params, optimizer, experiment.seed, experiment.average)
 
 
-def _places(abstract):
+def places(abstract):
+    """Where each of these arrays lies. A step that does not keep to it would compile twice."""
     return jax.tree.map(lambda leaf: leaf.sharding, abstract)

@@ -13,6 +13,7 @@ from transformer.answers import answers
 from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import Model, unstack
+from transformer.ops.placement import filled
 from transformer.ops.unscored import whole
 from transformer.spec import Spec, nearest
 from transformer.tasks.metric import bits_per_byte, perplexity
@@ -54,7 +55,7 @@ class Judge:
         """
         key, sums, self.predictions = jax.random.key(0), {}, []
         decoding = unstack(params) if self._generates() else None
-        for batch in self.stream.evaluation(self.rows):
+        for batch in self.stream.evaluation(filled(self.rows)):
             if stopped():
                 return None
             terms, outputs = jax.device_get(self.step(params, batch, key))

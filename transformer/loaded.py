@@ -14,8 +14,10 @@ from transformer.error import UserError
 from transformer.nn.door import Model, unstack
 from transformer.spec import Spec, from_json
 from transformer.training import manifest
+from transformer.training.division import require_parameters
 from transformer.training.experiment import Experiment
 from transformer.training.restore import restore_params, shapes
+from transformer.training.sharding import placed_shapes
 from transformer.training.shelf import find, on_disk
 
 
@@ -53,16 +55,18 @@ class Loaded:
         return [*([special[opening]] if opening else []), *ids, *closing]
 
 
-def load(checkpoint, average: bool | None = None, stored: bool = False) -> Loaded:
+def load(checkpoint, average: bool | None = None, stored: bool = False, mesh=None) -> Loaded:
     """Opens a checkpoint after checking it against its manifest.
 
     Args:
       checkpoint: a step's directory, or a run's: its last stage's newest good step.
       average: the moving average of the parameters; by default where there is one.
       stored: the parameters as they lie on disk, numpy arrays in the types they have there.
+      mesh: the devices that share the parameters, such as `Mesh(tensor=4).build()`; work with them
+        under `jax.set_mesh(mesh)`. The first device by default.
 
     Raises:
-      UserError: no checkpoint there, or none that is whole.
+      UserError: no checkpoint there, or none that is whole, or the mesh does not divide the model.
     """
     path = _whole(checkpoint)
     experiment = from_json(json.loads((path / "data.json").read_text())["experiment"], str(path))
@@ -70,6 +74,9 @@ def load(checkpoint, average: bool | None = None, stored: bool = False) -> Loade
     if average is None:
         average = any(name.startswith("ema/") for name in shapes(path))
     abstract = None if stored else model.shapes()
+    if mesh is not None:
+        require_parameters(abstract, mesh)
+        abstract = placed_shapes({"params": abstract}, mesh)["params"]
     params = restore_params(path, abstract, average=average, verified=True)
     return Loaded(model, params, load_tokenizer(path / "tokenizer"), experiment, path)
 

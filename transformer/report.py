@@ -86,7 +86,7 @@ def conclude(stage, experiment, model, tokenizer, directory, data, judge, state,
     best = checkpoints.best_good()
     params, step = state["ema"] if experiment.average else state["params"], done
     if best is not None and best != done:
-        params, step = restore_params(checkpoints.path(best), model.shapes(),
+        params, step = restore_params(checkpoints.path(best), params,  # into the same places
                                       average=bool(experiment.average), verified=True), best
     summary = {
         "stage": stage, "step": done, "judged_step": step, "parameters": model.count(),

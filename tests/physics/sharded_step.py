@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-ROWS, LENGTH, SOURCE, VOCAB, STEPS, RATE = 8, 24, 8, 384, 5, 0.05
+ROWS, LENGTH, SOURCE, VOCAB, STEPS = 8, 24, 8, 384, 5
 COLLECTIVE = re.compile(r" = (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|"
                         r"collective-permute)(?:-start)?\(")
 ARRAY = re.compile(r"\b[a-z]+\d*\[([\d,]*)\]")
@@ -70,14 +70,14 @@ def batch_of(spec, objective) -> dict:
     return stack([example(n) for n in range(ROWS)])
 
 
-def descent():
+def descent(rate: float):
     """Plain descent that keeps the gradients it was given as its state."""
     import jax
     import optax
 
     return optax.GradientTransformation(
         lambda params: jax.tree.map(jax.numpy.zeros_like, params),
-        lambda grads, state, params: (jax.tree.map(lambda g: -RATE * g, grads), grads))
+        lambda grads, state, params: (jax.tree.map(lambda g: -rate * g, grads), grads))
 
 
 def run(step, state, batch):
@@ -107,10 +107,12 @@ def alone(name: str):
 
     model = Model(value(name, vocab=VOCAB))
     objective = objective_of(model.spec)
+    # the discriminator's loss counts 50 times: at the others' rate it would grow without bound
+    optimizer = descent(0.05 / getattr(objective, "discriminator", 1))
     batch = batch_of(model.spec, objective)
     step = functools.partial(train_step, apply=model.apply, objective=objective,
-                             optimizer=descent(), average=0.5)
-    state = start(jax.device_put(scattered(model.shapes())), descent(), 1, average=0.5)
+                             optimizer=optimizer, average=0.5)
+    state = start(jax.device_put(scattered(model.shapes())), optimizer, 1, average=0.5)
     one = Mesh(data=1).build(jax.devices()[:1])
     return model, state, batch, step, run(jax.jit(step), state, place_batch(1, one, batch))
 
@@ -128,10 +130,10 @@ def measure(name: str, sizes: dict, slices: int) -> dict:
 
     model, state, batch, step, (losses, grads) = alone(name)
     mesh = Mesh(**{"data": 1, **sizes}).build(jax.devices()[:math.prod(sizes.values())])
-    state = jax.device_put(state, state_shardings(state, mesh))
-    placed = place_batch(slices, mesh, batch)
+    places = state_shardings(state, mesh)
+    state, placed = jax.device_put(state, places), place_batch(slices, mesh, batch)
     with jax.set_mesh(mesh):
-        program = jax.jit(step).lower(state, placed).compile()
+        program = jax.jit(step, out_shardings=(places, None)).lower(state, placed).compile()
         found, got = run(program, state, placed)
 
     def error(got, want):  # in units of what is allowed

@@ -54,7 +54,8 @@ def generate(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy()
     fitted, capacity = fit(model, batch, tokens)
     made = Generator(model, choose, capacity, vocab, run, tuple(constraints),
                      -(-tokens // 16) * 16).loop(params, fitted, ends(stop, pad, tokens), key)
-    made = jax.device_get(made)
+    rows = len(batch["tokens"]) * len(made["tokens"]) // len(fitted["tokens"])
+    made = {name: array[:rows] for name, array in jax.device_get(made).items()}
     return {**made, "tokens": made["tokens"][:, :tokens]}
 
 

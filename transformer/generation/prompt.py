@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from transformer.error import UserError
+from transformer.ops.placement import filled
 
 
 def batch_of(prompts: Sequence[Sequence[int]], prefix: str = "") -> dict:
@@ -23,6 +24,7 @@ def fit(model, batch: dict, tokens: int) -> tuple[dict, int]:
     """The prompts as compiled programs want them, and the cache's capacity in tokens per row.
 
     Both are rounded up to one of a few sizes, so that prompts of similar length share a program.
+    Rows of padding are added up to what the mesh in force divides.
 
     Args:
       model: its spec says how many positions there are. batch: see `generate`. tokens: new ones.
@@ -37,8 +39,9 @@ def fit(model, batch: dict, tokens: int) -> tuple[dict, int]:
     prompt_BT, segments_BT = _aligned(batch, "")
     capacity = _round(require_room(prompt_BT.shape[1], tokens, limit), limit)
     width = min(_round(prompt_BT.shape[1], limit), capacity)
+    index_B = np.asarray(batch.get("index", np.arange(len(prompt_BT))), np.int32)
     fitted = {"tokens": _wide(prompt_BT, width), "segments": _wide(segments_BT, width),
-              "index": np.asarray(batch.get("index", np.arange(len(prompt_BT))), np.int32)}
+              "index": np.pad(index_B, (0, filled(len(index_B)) - len(index_B)))}
     if "source_tokens" in batch:
         source_BS, segments_BS = _aligned(batch, "source_")
         own = getattr(model.spec, "source_embedding", None) or model.spec.embedding
@@ -78,4 +81,4 @@ def _round(size: int, limit: int | None) -> int:
 
 
 def _wide(x_BT, width: int):
-    return np.pad(x_BT, ((0, 0), (0, width - x_BT.shape[1])))
+    return np.pad(x_BT, ((0, filled(len(x_BT)) - len(x_BT)), (0, width - x_BT.shape[1])))

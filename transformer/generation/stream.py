@@ -35,7 +35,7 @@ def stream(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy(),
         now = state
         if n + 1 < tokens:
             cache, state = generator.advance(params, cache, state, last)
-        yield np.asarray(now["token"])
+        yield np.asarray(now["token"])[:len(batch["tokens"])]
         if np.asarray(now["done"]).all():
             return
 

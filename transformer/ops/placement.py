@@ -83,7 +83,7 @@ class Misfit(NamedTuple):
     ways: int
 
 
-def place(letters: str, shape, mesh, table) -> PartitionSpec:
+def place(letters: str, shape, mesh, table, may_drop: str = MAY_DROP) -> PartitionSpec:
     """The PartitionSpec of an array whose dimensions carry these letters.
 
     Raises:
@@ -91,13 +91,15 @@ def place(letters: str, shape, mesh, table) -> PartitionSpec:
     """
     spec, misfits = fit(letters, shape, mesh, table)
     for name, size, axes, ways in misfits:
+        if name in may_drop:
+            continue
         raise UserError(f"dimension {name} of size {size} does not divide by {ways}, the mesh axes "
                         f"{'+'.join(axes)}; use a multiple of {ways}")
     return spec
 
 
 def fit(letters: str, shape, mesh, table) -> tuple[PartitionSpec, list[Misfit]]:
-    """As `place`, with the dimensions that do not divide instead of an error."""
+    """As `place`, with all dimensions that do not divide instead of an error."""
     free = {axis: size for axis, size in mesh.shape.items() if size > 1}
     chosen, misfits = {}, []
     for letter, axes in table.items():
@@ -109,17 +111,29 @@ def fit(letters: str, shape, mesh, table) -> tuple[PartitionSpec, list[Misfit]]:
             if size % ways == 0:
                 chosen[n] = tuple(taken)
                 free = {axis: s for axis, s in free.items() if axis not in taken}
-            elif name not in MAY_DROP:
+            else:
                 misfits.append(Misfit(name, size, tuple(taken), ways))
     return PartitionSpec(*(chosen.get(n) for n in range(len(shape)))), misfits
 
 
 def constrain(x, letters: str):
-    """Asks the compiler to lay out an activation by its letters; nothing without a mesh."""
+    """Asks the compiler to lay out an activation by its letters; nothing without a mesh.
+
+    Positions that do not divide stay whole: a new token comes alone. The lengths of rows are
+    checked before (`training.division`).
+    """
     mesh = jax.sharding.get_abstract_mesh()
     if mesh.empty or mesh.size == 1:
         return x
-    return jax.lax.with_sharding_constraint(x, place(letters, x.shape, mesh, ACTIVATIONS))
+    spec = place(letters, x.shape, mesh, ACTIVATIONS, may_drop=MAY_DROP + "T")
+    return jax.lax.with_sharding_constraint(x, spec)
+
+
+def filled(rows: int) -> int:
+    """`rows` rounded up to what the mesh in force cuts rows into."""
+    mesh = jax.sharding.get_abstract_mesh()
+    ways = math.prod(mesh.shape[axis] for axis in ACTIVATIONS["B"] if axis in mesh.shape)
+    return -(-rows // ways) * ways
 
 
 def letters(path: str, rank: int) -> str:

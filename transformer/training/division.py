@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from transformer.error import UserError
-from transformer.ops.placement import ACTIVATIONS, PARAMETERS, Misfit, fit, letters
+from transformer.ops.placement import ACTIVATIONS, MAY_DROP, PARAMETERS, Misfit, fit, letters
 from transformer.training import paths
 
 MEANING = {"H": "heads", "F": "inner width", "V": "vocabulary", "D": "width"}
@@ -18,17 +18,27 @@ def require_division(experiment, shapes, mesh) -> None:
     shapes: of the model's parameters. One line names the dimension, the axes, and the nearest
     sizes that would do.
     """
-    slices, rows = experiment.accumulate, experiment.rows
-    for misfit in _misfits("B", experiment.batch // slices, mesh):
+    slices = experiment.accumulate
+    for misfit in _misfits("B", (experiment.batch // slices,), mesh):
         each = f"{misfit.size} rows" + (f" of each of {slices} slices" if slices > 1 else "")
         raise UserError(f"batch: {each} do not divide by {_axes(misfit, mesh)}; set batch to "
                         f"{_nearest(experiment.batch, misfit.ways * slices)}{_smaller(misfit)}")
+    require_lengths(experiment.rows, mesh)
+    require_parameters(shapes, mesh)
+
+
+def require_lengths(rows, mesh) -> None:
+    """UserError unless the positions of rows divide by their mesh axis."""
     for name, size in _lengths(rows):
-        for misfit in _misfits("T", size, mesh):
+        for misfit in _misfits("T", (size,), mesh):
             raise UserError(f"rows.{name}: {size} positions do not divide by {_axes(misfit, mesh)}"
                             f"; use {_nearest(size, misfit.ways)}{_smaller(misfit)}")
+
+
+def require_parameters(shapes, mesh) -> None:
+    """UserError unless every parameter divides by its mesh axes."""
     for path, leaf in paths.named(shapes).items():
-        for misfit in fit(letters(path, leaf.ndim), leaf.shape, mesh, PARAMETERS)[1]:
+        for misfit in _misfits(letters(path, leaf.ndim), leaf.shape, mesh, PARAMETERS):
             raise UserError(f"model: {MEANING[misfit.letter]} {misfit.size} of {path} does not "
                             f"divide by {_axes(misfit, mesh)}; use {_wanted(misfit)}"
                             f"{_smaller(misfit)}")
@@ -42,8 +52,8 @@ def _lengths(rows) -> list[tuple[str, int]]:
         (name, -(-width * source // rows.length)) for name, width in buckets)]
 
 
-def _misfits(letter: str, size: int, mesh) -> list[Misfit]:
-    return fit(letter, (size,), mesh, ACTIVATIONS)[1]
+def _misfits(names: str, shape, mesh, table=ACTIVATIONS) -> list[Misfit]:
+    return [one for one in fit(names, shape, mesh, table)[1] if one.letter not in MAY_DROP]
 
 
 def _axes(misfit: Misfit, mesh) -> str:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from transformer.error import UserError, require_folder
-from transformer.verbs import choosing, generate_arrays, generate_text
+from transformer.verbs import choosing, generate_arrays, generate_text, meshes
 from transformer.verbs.generation_config import defaults, joined
 from transformer.verbs.lines import read_lines
 
@@ -33,9 +33,11 @@ def command(arguments: list[str]) -> int:
         _require_one(texts, given)
 
     from transformer import load
+    from transformer.launch import mesh_context
 
     require_folder(options.json, options.outputs)
-    loaded = load(options.checkpoint)
+    mesh = meshes.asked(options)
+    loaded = load(options.checkpoint, mesh=mesh)
     print(loaded.path, file=sys.stderr)
     if "logits" not in dict(loaded.model.spec.heads):
         heads = ", ".join(dict(loaded.model.spec.heads)) or "none"
@@ -45,10 +47,11 @@ def command(arguments: list[str]) -> int:
     choosing.require_search(given, every)
     if options.stream:
         _require_one(texts, every)  # what is stored may ask for several
-    if options.inputs is not None:
-        generate_arrays.answer(loaded, options.inputs, options.outputs, every)
-    else:
-        generate_text.answer(loaded, texts, options, every)
+    with mesh_context(mesh):
+        if options.inputs is not None:
+            generate_arrays.answer(loaded, options.inputs, options.outputs, every)
+        else:
+            generate_text.answer(loaded, texts, options, every)
     return 0
 
 
@@ -89,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     choosing.add_drawing(add)
     choosing.add_searching(add)
     choosing.add_constraints(add)
+    meshes.add_mesh(add)
     add("--eos-token-id", dest="eos", type=int, metavar="ID", help="the token that ends an answer, "
         "int (default: what the checkpoint says)")
     add("--pad-token-id", dest="pad", type=int, metavar="ID", help="what follows it in the outputs "
