@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from transformer.error import UserError
+from transformer.ops.linear import whole
 from transformer.spec import Count, Spec
 
 BLOCK = 64  # scores that are looked at together in the search for the highest
@@ -130,16 +131,21 @@ def likeliest(scores_PN, count: int):
     P, N = scores_PN.shape
     blocks = -(-N // BLOCK)
     if blocks <= 4 * count:
-        return jax.lax.optimization_barrier(jax.lax.top_k(scores_PN, count))
+        return _barred(jax.lax.top_k(scores_PN, count))
     filled_PN = jnp.pad(scores_PN, ((0, 0), (0, blocks * BLOCK - N)), constant_values=-jnp.inf)
     filled_PMN = filled_PN.reshape(P, blocks, BLOCK)
-    _, block_PK = jax.lax.optimization_barrier(jax.lax.top_k(filled_PMN.max(-1), count))
+    _, block_PK = _barred(jax.lax.top_k(filled_PMN.max(-1), count))
     block_PK = jnp.sort(block_PK)  # so that an earlier one of equals stays the first
     near_PKN = jnp.take_along_axis(filled_PMN, block_PK[:, :, None], 1)
-    value_PK, place_PK = jax.lax.optimization_barrier(
-        jax.lax.top_k(near_PKN.reshape(P, count * BLOCK), count))
+    value_PK, place_PK = _barred(jax.lax.top_k(near_PKN.reshape(P, count * BLOCK), count))
     near_PK = jnp.take_along_axis(block_PK, place_PK // BLOCK, 1)
     return value_PK, near_PK * BLOCK + place_PK % BLOCK
+
+
+def _barred(found):
+    """Behind a barrier; not under a mesh, where XLA's partitioner looks for the search's results
+    right behind it, and dies."""
+    return jax.lax.optimization_barrier(found) if whole() else found
 
 
 def append(tokens, last, n):

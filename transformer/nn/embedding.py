@@ -88,4 +88,4 @@ class EmbeddingModule(nn.Module):
         if D != own:
             raise UserError(f"the head reads the token table, whose rows have {own} dimensions, "
                             f"but the stream has {D}; use Untied, or an embedding without a rank")
-        return Unscored(x_BTD, self.tokens, bias_V, letters=letters)
+        return Unscored(x_BTD, constrain(self.tokens, "V."), bias_V, letters=letters)

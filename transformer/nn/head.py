@@ -14,6 +14,7 @@ from transformer.nn.initial import Normal
 from transformer.nn.norm import LayerNorm, NoNorm
 from transformer.nn.project import Projecting
 from transformer.ops.activation import ACTIVATIONS, Activation
+from transformer.ops.placement import constrain
 from transformer.ops.unscored import Unscored
 from transformer.spec import Count, Rate, Spec
 
@@ -67,7 +68,7 @@ class UntiedModule(Projecting):
     @nn.compact
     def __call__(self, x_BTD, pooled_BD, batch, embedding, ctx):
         table_DV = self.param("unembedding", self.spec.init(1), (x_BTD.shape[-1], self.spec.vocab))
-        return Unscored(x_BTD, table_DV, untied=True)
+        return Unscored(x_BTD, constrain(table_DV, ".V"), untied=True)
 
 
 class Masked(Head):

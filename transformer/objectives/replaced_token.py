@@ -70,6 +70,8 @@ class ReplacedToken(Objective):
 def placed(batch, ids_BN):
     """The row with ids at its masked positions; slots of weight 0 change nothing. -> [B, T]"""
     tokens_BT = jnp.asarray(batch["tokens"])
-    B, T = tokens_BT.shape
-    place_BN = jnp.where(batch["weights"] > 0, batch["masked"], T)  # T is outside, and dropped
-    return tokens_BT.at[jnp.arange(B)[:, None], place_BN].set(ids_BN, mode="drop")
+    outside = tokens_BT.shape[1]  # what is put there is dropped
+    place_BN = jnp.where(batch["weights"] > 0, batch["masked"], outside)
+    # row by row: as one scatter, a mesh would gather the places of all rows
+    put = lambda tokens_T, place_N, ids_N: tokens_T.at[place_N].set(ids_N, mode="drop")
+    return jax.vmap(put)(tokens_BT, place_BN, ids_BN)
