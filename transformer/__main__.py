@@ -18,6 +18,7 @@ VERBS = {
     "tokenizer": ("transformer.data.tokenizer_command", "train, inspect and try a tokenizer"),
     "models": ("transformer.verbs.models", "the zoo: families, sizes, exact parameter counts"),
     "verify": ("transformer.training.verify", "check a checkpoint against its manifest"),
+    "profile": ("transformer.verbs.profile", "where the time of a training step goes"),
     "plot": ("transformer.training.plot", "a picture of the curves of a run"),
 }
 

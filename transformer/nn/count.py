@@ -32,17 +32,25 @@ def train_flops(model: Model, length: int, source: int = 0, slots: int | None = 
       length: T, tokens of the row. source: S, tokens of the encoder's row, if there is one.
       slots: N, positions the vocabulary projection sees; all of them if None.
     """
+    return sum(flops for _, flops in costs(model, length, source, slots))
+
+
+def costs(model: Model, length: int, source: int = 0, slots: int | None = None):
+    """(path, FLOPs) of each part of `train_flops`: a parameter, or the sublayer or head of a
+    product that has none of its own. Arguments as there."""
     slots, spec, shapes = length if slots is None else slots, model.spec, model.shapes()
-    parts = [(spec, shapes)]
+    parts = [("", spec, shapes)]
     if isinstance(spec, Pair):
-        parts = [(getattr(spec, part), shapes[part]) for part in ("generator", "discriminator")]
-    return 3 * sum(_weights(part, tree, length, source, slots) + _attention(part, length, source)
-                   for part, tree in parts)
+        parts = [(f"{part}/", getattr(spec, part), shapes[part])
+                 for part in ("generator", "discriminator")]
+    for prefix, part, tree in parts:
+        for path, flops in (*_weights(part, tree, length, source, slots),
+                            *_attention(part, length, source)):
+            yield prefix + path, 3 * flops
 
 
-def _weights(spec, shapes, length, source, slots) -> float:
+def _weights(spec, shapes, length, source, slots):
     tokens = {"tokens": length, "slots": slots, "row": 1}
-    total = 0.0
     for path, leaf in jax.tree_util.tree_leaves_with_path(shapes):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         if not _CHEAP.search(name):
@@ -57,10 +65,11 @@ def _weights(spec, shapes, length, source, slots) -> float:
             for head, kind in spec.heads:
                 if name.startswith(f"heads_{head}/"):
                     seen = tokens[kind.reads]
-            total += 2 * math.prod(leaf.shape) * seen * _times(spec, name)
+            yield name, 2 * math.prod(leaf.shape) * seen * _times(spec, name)
     table = spec.embedding.vocab * (spec.embedding.rank or spec.embedding.width)
-    return total + sum(2 * table * tokens[head.reads] for _, head in spec.heads
-                       if isinstance(head, (Tied, Masked, Boundary)))
+    for name, head in spec.heads:
+        if isinstance(head, (Tied, Masked, Boundary)):
+            yield f"heads_{name}", 2 * table * tokens[head.reads]
 
 
 def _times(spec, name: str) -> int:
@@ -71,20 +80,20 @@ def _times(spec, name: str) -> int:
     return getattr(spec, here["stack"]).segments[int(here["segment"])].repeats
 
 
-def _attention(spec, length, source) -> float:
+def _attention(spec, length, source):
     if isinstance(spec, RecurrentEncoderDecoder):
-        return _looks(spec, length, source)
+        yield "decoder/align", _looks(spec, length, source)
+        return
     if isinstance(spec, EncoderDecoder):
-        stacks = [(spec.encoder, source), (spec.decoder, length)]
+        stacks = [("encoder", spec.encoder, source), ("decoder", spec.decoder, length)]
     else:
-        stacks = [(spec.stack, length)]
-    total = 0.0
-    for stack, tokens in stacks:
-        for segment in stack.segments:
-            for block in segment.pattern:
-                for _, layer in block.sublayers:
-                    total += segment.repeats * _scores(layer, spec.embedding.width, tokens, source)
-    return total
+        stacks = [("stack", spec.stack, length)]
+    for name, stack, tokens in stacks:
+        for n, segment in enumerate(stack.segments):
+            for m, block in enumerate(segment.pattern):
+                for key, layer in block.sublayers:
+                    scores = _scores(layer, spec.embedding.width, tokens, source)
+                    yield f"{name}/segment_{n}/{m}_{key}", segment.repeats * scores
 
 
 def _looks(spec, length, source) -> float:

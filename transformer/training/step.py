@@ -40,6 +40,7 @@ def train_step(state, batch, *, apply, objective, optimizer, average: float = 0.
     key = jax.random.fold_in(state["key"], state["step"])
     totals = objective.weights(batch)
 
+    @jax.named_scope("loss")
     def loss(params, part):
         terms = objective.loss(apply, params, part, key, True)
         return combine(terms, totals), {name: term.sum for name, term in terms.items()}
@@ -67,6 +68,7 @@ def combine(terms, totals):
     return sum(parts[1:], parts[0])
 
 
+@jax.named_scope("optimizer")
 def update(state, grads, loss, optimizer, average, metrics):
     """The state after these gradients, or as before where loss or gradients are not finite."""
     norm = optax.tree.norm(grads)
