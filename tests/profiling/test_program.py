@@ -3,9 +3,10 @@
 import pytest
 
 from transformer.profiling import part
+from transformer.profiling.attribution import COLLECTIVE
 from transformer.profiling.part import backward, part_of
 from transformer.profiling.program import Instruction, instructions, kind_of
-from transformer.profiling.trace import operation
+from transformer.profiling.trace import labelled, operation
 
 DOT = "jit(f)/jvp(loss)/stack/0_attention/dot"
 LAYER = "jit(train_step)/transpose(jvp(loss))/DecoderModule/stack/stack.segment/while/body"
@@ -79,6 +80,14 @@ def test_what_the_step_does_outside_the_model():
 ])
 def test_events_of_every_device(plane, line, event, stats, expected):
     assert operation(plane, line, event, stats) == expected
+
+
+def test_a_collective_is_no_part_of_the_model():
+    """Whatever it was inserted for: what it costs depends on the mesh."""
+    program = instructions(PROGRAM)
+    assert labelled(0, 5, "all-reduce-start.1", program) == (0, 5, COLLECTIVE, "collective")
+    assert labelled(0, 5, "dot.1", program) == (0, 5, (part.ATTENTION, False), "compute")
+    assert labelled(0, 5, "elsewhere.3", program).label == (part.UNNAMED, False)
 
 
 def test_kinds_of_events_that_no_instruction_names():

@@ -6,7 +6,7 @@ from collections import Counter
 
 from transformer.profiling.attribution import COLLECTIVE, DATA, HOST, OTHER
 from transformer.profiling.floor import Work
-from transformer.profiling.part import ORDER, UNNAMED
+from transformer.profiling.part import ORDER
 
 
 def rows(found: Counter, steps: int, needed: dict[str, Work], rate: float,
@@ -21,7 +21,7 @@ def rows(found: Counter, steps: int, needed: dict[str, Work], rate: float,
     forward, backward = Counter(), Counter()
     for label, duration in found.items():
         part, late = label if isinstance(label, tuple) else (label, False)
-        (backward if late else forward)[part or UNNAMED] += duration / steps / 1e9
+        (backward if late else forward)[part] += duration / steps / 1e9
     parts = [DATA, HOST, *ORDER, COLLECTIVE, OTHER]
     extra = sorted({*forward, *backward, *needed} - {*parts})
     behind = parts.index(ORDER[4])

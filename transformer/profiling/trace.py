@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 
 from transformer.error import UserError
-from transformer.profiling.attribution import Op, Span
+from transformer.profiling.attribution import COLLECTIVE, Op, Span
+from transformer.profiling.part import UNNAMED
 from transformer.profiling.program import Instruction, kind_of
 
 WINDOW, MARK = "profile window", "profile "  # names of our own annotations: MARK + label
@@ -15,7 +16,7 @@ WINDOW, MARK = "profile window", "profile "  # names of our own annotations: MAR
 def read(directory: Path, program: dict[str, Instruction]):
     """(operations, host spans, (start, end) of the window), of the newest trace in a directory.
 
-    Operations are labelled (part, backward). Those of other programs are (None, False).
+    Operations are labelled as by `labelled`.
     """
     from jax.profiler import ProfileData
 
@@ -39,7 +40,7 @@ def read(directory: Path, program: dict[str, Instruction]):
     if window is None:
         raise UserError(f"{files[-1]} does not show the steps: the profiler lost events; trace "
                         "fewer steps")
-    found = [_op(start, max(end, ends.get(number, end)), name, program)
+    found = [labelled(start, max(end, ends.get(number, end)), name, program)
              for start, end, name, number in ops]
     return found, spans, window
 
@@ -62,8 +63,9 @@ def operation(plane: str, line: str, event: str, stats: dict) -> str | None:
     return event if line.startswith("Stream") else None
 
 
-def _op(start, end, name, program) -> Op:
-    known = program.get(name)
-    if known is None:
-        return Op(start, end, (None, False), kind_of(name))
+def labelled(start, end, name: str, program: dict[str, Instruction]) -> Op:
+    """An operation under COLLECTIVE or (part, backward), which is UNNAMED of other programs."""
+    known = program.get(name, Instruction(UNNAMED, False, kind_of(name)))
+    if known.kind == "collective":
+        return Op(start, end, COLLECTIVE, known.kind)
     return Op(start, end, (known.part, known.backward), known.kind)
