@@ -8,6 +8,8 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
+import subprocess
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -53,7 +55,18 @@ def environment() -> dict:
             continue
     return {"date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "processor": processor(), "python": platform.python_version(), "versions": versions,
-            "load": os.getloadavg()}
+            "load": os.getloadavg(), "commit": commit()}
+
+
+def commit() -> str | None:
+    """The commit that is checked out, with a + where files differ from it."""
+    told = lambda *words: subprocess.run(["git", *words], cwd=RESULTS, capture_output=True,
+                                         text=True).stdout.strip()
+    try:
+        now = told("rev-parse", "--short", "HEAD")
+        return now + "+" * bool(told("status", "--porcelain", "-uno")) if now else None
+    except OSError:
+        return None
 
 
 def processor() -> str:
@@ -65,9 +78,16 @@ def processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def write(options, name: str, numbers: dict) -> Path:
-    """Writes the numbers of a benchmark and returns where they are."""
-    path = options.json or RESULTS / f"{name}.json"
+def write(options, name: str, numbers: dict, device: str = "cpu") -> Path | None:
+    """Writes the numbers of a benchmark and returns where they are.
+
+    device: what they were measured on; every accelerator has a folder of its own. Sizes that only
+    try the program are no results: they are written where --json says, or nowhere.
+    """
+    if numbers.get("scale") == "tiny" and not options.json:
+        return None
+    folder = RESULTS if device == "cpu" else RESULTS / re.sub(r"[^a-z0-9]+", "-", device.lower())
+    path = options.json or folder / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(environment() | {"benchmark": name} | numbers, indent=1)
     path.write_text(text + "\n", encoding="utf-8")

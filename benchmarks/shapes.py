@@ -12,13 +12,14 @@ VOCAB, WIDTH, HEADS = 8192, 256, 4
 @dataclasses.dataclass(frozen=True)
 class Shape:
     """depth: layers of each stack. rows: B. length: T, tokens of a row. source: S, 0 for none.
-    masked: slots predicted in a row, 0 where every position predicts."""
+    masked: slots predicted in a row, 0 where every position predicts. vocab: of the ids."""
 
     depth: int
     rows: int
     length: int
     source: int = 0
     masked: int = 0
+    vocab: int = VOCAB
 
     @property
     def tokens(self) -> int:
@@ -28,7 +29,7 @@ class Shape:
     def batch(self, seed: int = 0) -> dict[str, np.ndarray]:
         """Uniformly drawn ids: speed does not depend on what they say. Both sides get the same."""
         rng = np.random.default_rng(seed)
-        draw = lambda *shape: rng.integers(10, VOCAB, shape, dtype=np.int32)
+        draw = lambda *shape: rng.integers(10, self.vocab, shape, dtype=np.int32)
         batch = {"tokens": draw(self.rows, self.length)}
         if self.source:
             batch["source_tokens"] = draw(self.rows, self.source)

@@ -24,9 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 class Side:
     """One process. about: what it says of itself; results: one dict per turn."""
 
-    def __init__(self, module: str, name: str, options: dict):
+    def __init__(self, module: str, name: str, options: dict, settings: dict[str, str]):
         self.name, self.results = name, []
-        environment = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}  # GPUs are shared
+        environment = os.environ | settings
         self.process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.sides", module, name, json.dumps(options)],
             cwd=ROOT, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
@@ -50,13 +50,21 @@ class Side:
         return statistics.median(result[key] for result in self.results)
 
 
-def race(module: str, names, options: dict, seconds: float, rounds: int = 5) -> list[Side]:
-    """Every side once a round, in alternating order, for so long and at least so many rounds."""
+# A GPU belongs to all sides: each takes what it needs when it needs it, or a share of its own
+GROWING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+
+
+def race(module: str, names, options: dict, seconds: float, rounds: int = 5,
+         settings: dict[str, str] = GROWING) -> list[Side]:
+    """Every side once a round, in alternating order, for so long and at least so many rounds.
+
+    settings: environment variables of the sides.
+    """
     with contextlib.ExitStack() as stack:
         sides = []
         for name in names:
             print(f"preparing {name} ...", file=sys.stderr, flush=True)
-            sides.append(Side(module, name, options))
+            sides.append(Side(module, name, options, settings))
             stack.callback(sides[-1].end)
         for side in sides:  # the first turn warms up
             side.turn()

@@ -140,7 +140,8 @@ def main() -> None:
     cores = record.pin(options)
     results = {shape: compare(shape, options, cores) for shape in options.shapes}
     record.write(options, f"train_{options.precision}",
-                 {"precision": options.precision, "cores": cores, "goals": GOALS, "shapes": results})
+                 {"precision": options.precision, "cores": cores,
+                  "goals": GOALS, "shapes": results})
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 ROWS, LENGTH, SOURCE, VOCAB, STEPS = 8, 24, 8, 384, 5
-# of descent; heads that scale their stream have small gradients, and ELECTRA counts one loss 50 fold
+# of descent; heads that scale their stream have small gradients; ELECTRA counts one loss 50 fold
 RATES = {"electra": 0.001, "palm": 0.5, "rnn": 0.5, "t5": 2.0}
 COLLECTIVE = re.compile(r" = (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|"
                         r"collective-permute)(?:-start)?\(")
