@@ -26,6 +26,7 @@ FLOORS = {
     "tasks": ("objectives", "data", "ops", "spec", "error"),
     "training": ("objectives", "ops", "spec", "error"),
     "generation": ("ops", "spec", "error"),
+    "scaling": ("training", "objectives", "zoo", "nn", "ops", "data", "spec", "error"),
     "interop": ("zoo", "nn", "ops", "objectives", "tasks", "data", "training", "generation", "spec",
                 "error"),
 }
