@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from transformer.error import UserError, guarded
+from transformer.training import gathering
 
 
 def main(arguments: list[str]) -> int:
@@ -26,6 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workdir", type=Path, metavar="DIR",
                         help="where the run lives (default: runs/NAME of the config)")
     parser.add_argument("--fresh", action="store_true", help="remove what DIR holds and start anew")
+    gathering.add_flags(parser)
     options, rest = parser.parse_known_args(arguments)
     overrides = [split_override(text) for text in rest]
     name = Path(options.config.partition(":")[0]).stem
@@ -34,11 +36,12 @@ def main(arguments: list[str]) -> int:
     from transformer.launch import configure, stages_of
 
     configure()
-    found = stages_of(options.config, overrides, workdir)
-    for stage, experiment in found.items():
-        status = train(stage, experiment, workdir, options.fresh)
-        if status:
-            return status
+    with gathering.gathered(options) as hosts:
+        found = stages_of(options.config, overrides, workdir, hosts)
+        for stage, experiment in found.items():
+            status = train(stage, experiment, workdir, options.fresh, hosts)
+            if status:
+                return status
     return 0
 
 
@@ -50,7 +53,7 @@ def split_override(text: str) -> tuple[str, str]:
     return path, value
 
 
-def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
+def train(stage: str, experiment, workdir: Path, fresh: bool, hosts) -> int:
     """One experiment from its first or its last saved step to its summary."""
     import jax
 
@@ -62,22 +65,15 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
     from transformer.training.checkpoint import Checkpoints
     from transformer.training.division import require_division
     from transformer.training.experiment import lower_is_better
-    from transformer.training.lock import Lock
-    from transformer.training.log import Log
     from transformer.training.loop import Doors, Loop
+    from transformer.training.share import share
     from transformer.training.signals import Stop
     from transformer.training.step import train_step
 
     directory = workdir / stage
-    directory.mkdir(parents=True, exist_ok=True)
-    with Lock(directory) as lock, Stop() as stop:
-        if lock.previous:
-            print(f"the run before (process {lock.previous['pid']}) ended without a word")
-        if fresh:
-            wiring.forget(directory)
-        if launch.finished(directory, experiment):
+    with launch.held(directory, hosts, fresh), Stop() as stop:
+        if launch.settled(directory, experiment, hosts):
             return greet(stage, directory)
-        launch.keep_config(directory, experiment)
         with stop.at_once():  # nothing is worth saving yet
             began = time.perf_counter()
             wiring.require_kinds(experiment)
@@ -85,54 +81,59 @@ def train(stage: str, experiment, workdir: Path, fresh: bool) -> int:
             mesh = experiment.mesh.build()
             require_division(experiment, model.shapes(), mesh)
             wiring.require_attention(experiment, mesh)
-            base = wiring.beginning(experiment, directory, workdir)
-            tokenizer = wiring.tokenizer_of(experiment, directory, workdir)
+            stop = hosts.listening(stop, mesh)
+            base = launch.base_of(experiment, directory, workdir, hosts)
+            tokenizer = launch.tokenizer_of(experiment, directory, workdir, hosts)
             wiring.require_vocabulary(model, tokenizer, experiment.objective)
             if base:
                 wiring.require_same_tokenizer(base, tokenizer)
             require_prompts(experiment, model, tokenizer)
-            data, validation = wiring.training_data(experiment, tokenizer)
+            with hosts.first_before_others():
+                data, validation = wiring.training_data(experiment, tokenizer)
+                test = experiment.test and wiring.data_of(experiment, experiment.test, tokenizer)
             stream = data.stream(experiment)
+            hosts.require_same("data", stream.fingerprint)
             judge = validation and Judge(experiment, model, validation, tokenizer, generated=False)
             if judge:
                 judge.require_metric(experiment.best)
-            test = experiment.test and wiring.data_of(experiment, experiment.test, tokenizer)
             final = test and Judge(experiment, model, test, tokenizer)
-            place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
+            part = share(experiment.batch, experiment.accumulate, mesh, hosts.number)
             optimizer = experiment.optimizer.build()
             abstract = beginning.planned(model, optimizer, experiment, mesh)
             begin = functools.partial(beginning.begin, model, optimizer, experiment, base, abstract)
             checkpoints = Checkpoints(
                 directory, experiment.keep_last, metric=experiment.best,
-                better="lower" if lower_is_better(experiment.best) else "higher")
+                better="lower" if lower_is_better(experiment.best) else "higher", hosts=hosts)
             done, state, counters, fresh_names = launch.resume(checkpoints, abstract, begin,
                                                                stream.fingerprint)
             apply = functools.partial(model.apply, run=run, scored=False)
-            step = jax.jit(functools.partial(
+            step = jax.jit(stop.asking(functools.partial(
                 train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
-                average=experiment.average), out_shardings=(beginning.places(abstract), None),
+                average=experiment.average)), out_shardings=(beginning.places(abstract), None),
                 donate_argnums=0)
             flops, peak = launch.flops_and_peak(experiment, model, stream)
             announce(stage, experiment, model, tokenizer, data, stream, state, mesh, flops,
                      peak, done, base, fresh_names, time.perf_counter() - began)
         doors = Doors(
-            step=step, place=place, units=experiment.objective.units, digest=launch.digest,
+            step=step, place=stop.placing(launch.placing(part, mesh)),
+            units=functools.partial(launch.units, part, experiment.objective),
+            digest=functools.partial(launch.digest, part, hosts),
             evaluate=judge and launch.evaluation(judge, experiment, stop),
             files=functools.partial(launch.files, experiment, tokenizer, stream.fingerprint),
             flops=flops, peak=peak)
         with launch.mesh_context(mesh), checkpoints, \
-                Log(directory, done or None, launch.mirrors(experiment, directory, done)) as log:
-            loop = Loop(experiment, doors, checkpoints, log, stop, counters)
-            batches = enumerate(stream.iterate(done), start=done)
+                launch.log_of(experiment, directory, done, hosts) as log:
+            loop = Loop(experiment, doors, checkpoints, log, stop, counters, hosts, hosts.screen)
+            batches = enumerate(stream.iterate(done, wanted=part.rows), start=done)
             state, done = loop.run(state, done, batches)
             checkpoints.wait()
-            if stop.asked:
+            if stop.poll():
                 again = "the same command" + " without --fresh" * fresh
                 print(f"saved step {done:,} in {directory}; {again} continues from it")
                 return stop.code
         with stop.at_once(), launch.mesh_context(mesh):
             return conclude(stage, experiment, model, tokenizer, directory, data, final, state,
-                            done, checkpoints, loop.counters)
+                            done, checkpoints, loop.counters, hosts)
 
 
 if __name__ == "__main__":

@@ -34,16 +34,24 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
         return command([a for a in arguments if a != "--debug"])
     try:
         return command(arguments)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.status
     except BrokenPipeError:  # `... | head`
         sys.stderr.close()
         return 141
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except OSError as error:
-        if error.filename is None:
+    except BaseException as error:
+        if (found := explained(error)) is None:
             raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        line, status = found
+        if line:
+            print(line, file=sys.stderr)
+        return status
+
+
+def explained(error: BaseException) -> tuple[str, int] | None:
+    """The line to print and the exit status; None where only a traceback explains it."""
+    if isinstance(error, UserError):
+        return f"error: {error}", error.status
+    if isinstance(error, KeyboardInterrupt):
+        return "", 128 + signal.SIGINT
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"error: {error.filename}: {error.strerror}", 2
+    return None

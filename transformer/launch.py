@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import logging
 import os
@@ -11,9 +12,10 @@ from pathlib import Path
 
 import jax
 
-from transformer import kinds
+from transformer import kinds, wiring
 from transformer.data.place import cache_root
-from transformer.data.stream import batch_hash
+from transformer.data.stream import row_digests
+from transformer.data.tokenizer import load_tokenizer
 from transformer.error import UserError
 from transformer.nn.count import train_flops
 from transformer.ops.placement import batch_shardings
@@ -21,7 +23,10 @@ from transformer.spec import from_json, to_json
 from transformer.training import peak as peaks
 from transformer.training.config import stages
 from transformer.training.experiment import QUIET, Experiment, changed
+from transformer.training.lock import Lock
+from transformer.training.log import Log, Silent
 from transformer.training.loop import fresh_counters
+from transformer.training.share import Share
 from transformer.training.shelf import on_disk
 
 CONFIG, SUMMARY, STAGES = "config.json", "summary.json", "stages.json"
@@ -63,16 +68,49 @@ def keep_memory() -> None:
     mallopt(M_ARENA_MAX, 1)
 
 
-def stages_of(config: str, overrides: list[tuple[str, str]], workdir: Path) -> dict:
+def stages_of(config: str, overrides: list[tuple[str, str]], workdir: Path, hosts) -> dict:
     """The experiments of a config; the order of several stages is kept in DIR/stages.json."""
     kinds.register()
     found = stages(config, overrides)
+    if not hosts.first:
+        return found
     if "" not in found:
         workdir.mkdir(parents=True, exist_ok=True)
         _write(workdir / STAGES, list(found))
     else:
         (workdir / STAGES).unlink(missing_ok=True)  # DIR held another config's stages
     return found
+
+
+@contextlib.contextmanager
+def held(directory: Path, hosts, fresh: bool):
+    """Holds the run's directory, emptied if it is to be `fresh`; every process must see it.
+
+    Raises:
+      UserError: another run is in it, or a host does not see it.
+    """
+    with contextlib.ExitStack() as stack:
+        if hosts.first:
+            directory.mkdir(parents=True, exist_ok=True)
+            lock = stack.enter_context(Lock(directory))
+            if lock.previous:
+                print(f"the run before (process {lock.previous['pid']}) ended without a word")
+            if fresh:
+                wiring.forget(directory)
+        hosts.require_shared(directory)
+        yield
+
+
+def settled(directory: Path, experiment: Experiment, hosts) -> bool:
+    """Whether DIR holds this very run, finished; if not, its config is there from now on."""
+    def settle():
+        if finished(directory, experiment):
+            return True
+        keep_config(directory, experiment)
+        return False
+
+    hosts.require_same("a config", json.dumps(to_json(experiment), sort_keys=True))
+    return hosts.once(settle)
 
 
 def keep_config(directory: Path, experiment: Experiment) -> None:
@@ -122,6 +160,19 @@ def resume(checkpoints, abstract, begin, fingerprint: str):
     return step, checkpoints.restore(step, abstract), kept["counters"], []
 
 
+def base_of(experiment: Experiment, directory: Path, workdir: Path, hosts) -> Path | None:
+    """`wiring.beginning`, which process 0 looks for."""
+    found = hosts.once(lambda: str(wiring.beginning(experiment, directory, workdir) or ""))
+    return Path(found) if found else None
+
+
+def tokenizer_of(experiment: Experiment, directory: Path, workdir: Path, hosts):
+    """`wiring.tokenizer_of`; what process 0 made, the others read."""
+    with hosts.first_before_others():
+        return (wiring.tokenizer_of(experiment, directory, workdir) if hosts.first
+                else load_tokenizer(directory / "tokenizer"))
+
+
 def files(experiment: Experiment, tokenizer, fingerprint: str, counters: dict) -> dict:
     """What a checkpoint holds besides the state."""
     return {"spec.json": experiment.model, "objective.json": experiment.objective,
@@ -138,9 +189,22 @@ def place_batch(slices: int, mesh, batch: dict):
     return jax.device_put(cut, batch_shardings(cut, mesh, lead=1))
 
 
-def digest(batch: dict) -> str:
-    """The hash that metrics.jsonl carries."""
-    return batch_hash(batch)
+def placing(part: Share, mesh):
+    """host batch of `part.rows` -> the global batch on the devices."""
+    if mesh.is_multi_process:
+        return functools.partial(part.place, mesh)
+    return functools.partial(place_batch, part.slices, mesh)
+
+
+def digest(part: Share, hosts, batch: dict) -> str | None:
+    """The hash of the global batch that metrics.jsonl carries, at process 0."""
+    found = hosts.gather([one.hex() for one in row_digests(part.owned(batch))])
+    return found and part.hash(found)
+
+
+def units(part: Share, objective, batch: dict) -> tuple[float, float]:
+    """What the objective counts in the rows that are this process's own."""
+    return objective.units(part.owned(batch))
 
 
 def evaluation(judge, experiment: Experiment, stop):
@@ -148,21 +212,23 @@ def evaluation(judge, experiment: Experiment, stop):
 
     def evaluate(state):
         params = state["ema"] if experiment.average else state["params"]
-        found = judge(params, stopped=lambda: stop.asked)
+        found = judge(params, stopped=stop.poll)
         return found and {f"validation_{name}": value for name, value in found.items()}
 
     return evaluate
 
 
-def mirrors(experiment: Experiment, directory: Path, done: int) -> list:
-    """Where the log is shown besides metrics.jsonl."""
+def log_of(experiment: Experiment, directory: Path, done: int, hosts) -> Log | Silent:
+    """metrics.jsonl and where it is shown besides; process 0 writes it."""
     from transformer.training.events import Events
     from transformer.training.tracker import WandB
 
-    found = [Events(directory, done)]
+    if not hosts.first:
+        return Silent()
+    mirrors = [Events(directory, done)]
     if experiment.wandb:
-        found.append(WandB(directory, experiment.wandb, to_json(experiment)))
-    return found
+        mirrors.append(WandB(directory, experiment.wandb, to_json(experiment)))
+    return Log(directory, done or None, mirrors)
 
 
 def flops_and_peak(experiment: Experiment, model, stream) -> tuple[float, float | None]:

@@ -78,10 +78,10 @@ def greet(stage: str, directory: Path) -> int:
 
 
 def conclude(stage, experiment, model, tokenizer, directory, data, judge, state, done,
-             checkpoints, counters) -> int:
+             checkpoints, counters, hosts) -> int:
     """Judges the best parameters on the test data, shows samples, writes DIR/summary.json.
 
-    judge: of the test data, or None.
+    judge: of the test data, or None. Of several `hosts` all compute, process 0 writes.
     """
     best = checkpoints.best_good()
     params, step = state["ema"] if experiment.average else state["params"], done
@@ -97,9 +97,10 @@ def conclude(stage, experiment, model, tokenizer, directory, data, judge, state,
         **_test(experiment, data, judge, params),
         "samples": _samples(experiment, model, tokenizer, params),
     }
-    temporary = directory / (SUMMARY + ".tmp")
-    temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(directory / SUMMARY)
+    if hosts.first:
+        temporary = directory / (SUMMARY + ".tmp")
+        temporary.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+        temporary.replace(directory / SUMMARY)
     _print(summary)
     return 0
 

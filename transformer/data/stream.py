@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -58,37 +58,37 @@ class Stream:
         """Examples `start` to before `stop` of the batch of a step; no other is computed."""
         if step < 0:
             raise IndexError(f"step {step} of a stream")
-        return self.dataset(start, stop)[step]
+        return self.dataset(range(start, self.batch if stop is None else stop))[step]
 
-    def dataset(self, start: int = 0, stop: int | None = None):
-        """The stream as a `grain.MapDataset` of batches, or of one slice of every batch."""
-        stop = self.batch if stop is None else stop
-        if (start, stop) not in self._datasets:
-            self._datasets[start, stop] = self._dataset(start, stop)
-        return self._datasets[start, stop]
+    def dataset(self, wanted: Sequence[int] | None = None):
+        """The stream as a `grain.MapDataset` of batches, or of the wanted rows of every batch."""
+        wanted = range(self.batch) if wanted is None else wanted
+        if wanted not in self._datasets:
+            self._datasets[wanted] = self._dataset(wanted)
+        return self._datasets[wanted]
 
-    def _dataset(self, start: int, stop: int):
+    def _dataset(self, wanted: Sequence[int]):
         import grain
 
-        if not 0 <= start < stop <= self.batch:
-            raise ValueError(f"rows {start} to {stop} of a batch of {self.batch}")
-        width = stop - start
+        if not wanted or not 0 <= min(wanted) <= max(wanted) < self.batch:
+            raise ValueError(f"{wanted} are not rows of a batch of {self.batch}")
+        width = len(wanted)
         numbers = grain.MapDataset.range(ENDLESS // self.batch * width)
-        numbers = numbers.map(lambda n: n // width * self.batch + start + n % width)
+        numbers = numbers.map(lambda n: n // width * self.batch + wanted[n % width])
         return numbers.map(self._drawn).batch(width, batch_fn=stack)
 
-    def iterate(self, first: int = 0, threads: int = 1, start: int = 0,
-                stop: int | None = None) -> Iterator[Batch]:
+    def iterate(self, first: int = 0, threads: int = 1,
+                wanted: Sequence[int] | None = None) -> Iterator[Batch]:
         """The batches of steps `first`, `first` + 1, ... without end, made ready in the background.
 
         Args:
           threads: that make batches; 0 makes each when it is asked for. More than the cores harm.
-          start, stop: the slice of every batch that is wanted here.
+          wanted: the rows of every batch that are made here, a range or a tuple; None for all.
         """
         import grain
 
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=AHEAD)
-        return iter(self.dataset(start, stop)[first:].to_iter_dataset(options))
+        return iter(self.dataset(wanted)[first:].to_iter_dataset(options))
 
     def evaluation(self, batch: int, start: int = 0, stop: int | None = None) -> Iterator[Batch]:
         """Every row exactly once, in order; random numbers depend on the row alone.

@@ -21,6 +21,7 @@ import orbax.checkpoint as ocp
 from transformer.error import UserError
 from transformer.spec import to_json
 from transformer.training import manifest
+from transformer.training.hosts import Alone
 from transformer.training.restore import plain, restore_state
 from transformer.training.shelf import Shelf
 
@@ -37,16 +38,22 @@ class Checkpoints:
     Rotation keeps the `keep_last` newest steps and the `keep_best` ones whose `metric` is best
     (`better` is "lower" or "higher"). `warn` receives one-line messages. As a context manager it
     waits at the end for the save under way.
+
+    Of several `hosts` all save and restore together, each its own part of the arrays; process 0
+    does the rest once all parts are on disk, and what it finds there the others are told.
     """
 
     def __init__(self, directory, keep_last: int = 3, keep_best: int = 1,
-                 metric: str = "validation_loss", better: str = "lower", warn=_to_stderr):
+                 metric: str = "validation_loss", better: str = "lower", warn=_to_stderr,
+                 hosts=Alone()):
         if keep_last < 1 or keep_best < 0 or better not in ("lower", "higher"):
             raise UserError(f"checkpoints: keep_last ({keep_last}) starts at 1, keep_best "
                             f"({keep_best}) at 0, and better ({better!r}) is lower or higher")
         self.keep_last, self.keep_best = keep_last, keep_best
         self.metric, self.better, self.warn = metric, better, warn
-        self.shelf = Shelf(Path(directory) / "checkpoints").open()
+        self.hosts, self.shelf = hosts, Shelf(Path(directory) / "checkpoints")
+        if hosts.first:
+            self.shelf.open()
         self._writer = ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler())
         self._thread: threading.Thread | None = None
         self._error: UserError | None = None
@@ -74,21 +81,21 @@ class Checkpoints:
         """
         self.wait()
         tree, fill = plain(state), {n: filler(value) for n, value in (files or {}).items()}
-        self._require_room(step, tree)
         self._verified.discard(step)
-        if metric is None:
-            metric = self.shelf.facts(step).get("metric", {}).get(self.metric)
-        known = metric is not None and math.isfinite(metric)
-        facts = {"step": step, "run": self.shelf.run,
-                 "metric": {self.metric: float(metric) if known else None}}
         try:
-            shutil.rmtree(self.shelf.temporary(step), ignore_errors=True)
-            self.shelf.temporary(step).mkdir()
+            if self.hosts.first:
+                self._require_room(step, tree)
+                shutil.rmtree(self.shelf.temporary(step), ignore_errors=True)
+                self.shelf.temporary(step).mkdir()
             self._writer.save(self.shelf.temporary(step) / "state", args=ocp.args.PyTreeSave(tree))
+        except UserError:
+            raise
         except Exception as error:
             self._failed(step, error)
             self.check()
-        self._thread = threading.Thread(target=self._finish, args=(step, fill, facts))
+        finish = (self._finish, (step, fill, self._facts(step, metric)))
+        target, arguments = finish if self.hosts.first else (self._follow, (step,))
+        self._thread = threading.Thread(target=target, args=arguments)
         self._thread.start()
 
     def check(self) -> None:
@@ -110,23 +117,38 @@ class Checkpoints:
         None: there is no checkpoint. Raises UserError when there are some but none is good.
         """
         self.wait()
-        return self._first_good(self.shelf.steps()[::-1])
+        return self._first_good(lambda: self.shelf.steps()[::-1])
 
     def best_good(self) -> int | None:
         """The step with the best metric whose manifest holds, or None without any metric."""
         self.wait()
-        return self._first_good(self.shelf.by_metric(self.metric, self.better))
+        return self._first_good(lambda: self.shelf.by_metric(self.metric, self.better))
 
     def restore(self, step: int, abstract):
         """The state of a step as `restore_state` reads it, its manifest checked before."""
         return restore_state(self.path(step), abstract, verified=step in self._verified)
 
-    def _first_good(self, steps: list[int]) -> int | None:
-        step, damage = self.shelf.first_good(steps)
+    def _first_good(self, steps: Callable[[], list[int]]) -> int | None:
+        step, damage = self.hosts.once(lambda: self.shelf.first_good(steps()))
         self._verified.add(step)
-        for line in damage:
+        for line in damage if self.hosts.first else ():
             self.warn(f"damaged checkpoint: {line}; using step {step} instead")
         return step
+
+    def _facts(self, step: int, metric: float | None) -> dict:
+        """What the manifest says of a step; saved again without a metric it keeps its own."""
+        if metric is None:
+            metric = self.shelf.facts(step).get("metric", {}).get(self.metric)
+        known = metric is not None and math.isfinite(metric)
+        return {"step": step, "run": self.shelf.run,
+                "metric": {self.metric: float(metric) if known else None}}
+
+    def _follow(self, step: int) -> None:
+        """What is left to do for a process that is not the first."""
+        try:
+            self._writer.wait_until_finished()
+        except Exception as error:
+            self._failed(step, error)
 
     def _finish(self, step: int, fill: dict[str, Callable], facts: dict) -> None:
         temporary = self.shelf.temporary(step)

@@ -70,6 +70,22 @@ class Log:
             mirror.close()
 
 
+class Silent:
+    """The log of a process that writes none."""
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def write(self, record: dict) -> None:
+        """Nothing."""
+
+    def sync(self) -> None:
+        """Nothing."""
+
+
 def read_metrics(directory) -> list[dict]:
     """All whole records of DIR/metrics.jsonl in order, with NaN and infinities back in place."""
     path = Path(directory) / NAME

@@ -14,6 +14,7 @@ import jax
 from transformer.error import UserError
 from transformer.spec import nearest
 from transformer.training.experiment import Experiment, lower_is_better
+from transformer.training.hosts import Alone
 from transformer.training.meter import Meter
 from transformer.training.progress import Progress, number
 
@@ -23,7 +24,8 @@ class Doors:
     """What the loop is handed.
 
     step: (state, batch) -> (state, metrics), compiled. place: host batch -> device batch.
-    units: host batch -> (data units, optimisation units). digest: host batch -> hex hash.
+    units: host batch -> (data units, optimisation units) of what is this process's own of it.
+    digest: host batch -> hex hash of the whole batch, at process 0.
     evaluate: state -> {metric: value} on the validation data, or None if a signal came meanwhile;
       None where there is no validation data.
     files: counters -> what a checkpoint holds besides the state.
@@ -53,11 +55,16 @@ class Loop:
     """Trains until the last step, the end of patience, or a signal."""
 
     def __init__(self, experiment: Experiment, doors: Doors, checkpoints, log, stop,
-                 counters: dict):
-        """counters: as from `fresh_counters`, or as they were when the state was saved."""
+                 counters: dict, hosts=Alone(), screen=None):
+        """
+        Args:
+          counters: as from `fresh_counters`, or as they were when the state was saved.
+          hosts: all processes of the run (`hosts`). screen: see `progress.Progress`.
+        """
         self.experiment, self.doors = experiment, doors
         self.checkpoints, self.log, self.stop = checkpoints, log, stop
-        self.counters = counters
+        self.counters, self.hosts, self.screen = counters, hosts, screen
+        self.uncounted: list[tuple[float, float]] = []  # units of the steps since `count`
         self.meter = Meter(doors.flops, doors.peak)
 
     def run(self, state, start: int, batches: Iterator[tuple[int, dict]]):
@@ -70,7 +77,7 @@ class Loop:
           UserError: too many updates in a row were not finite, or a checkpoint could not be saved.
         """
         steps = self.experiment.steps
-        self.progress, self.saved = Progress(steps), start
+        self.progress, self.saved = Progress(steps, self.screen), start
         self.began = time.perf_counter() - self.counters["seconds"]
         waiting = None  # metrics are read one step late, so that the device never waits for us
         done = start
@@ -115,10 +122,10 @@ class Loop:
     def take(self, done: int, metrics, batch: dict, waited: float) -> None:
         """Reads the metrics of a step, counts it, and logs it where it is to be logged."""
         metrics = {name: value.item() for name, value in jax.device_get(metrics).items()}
-        data, optimisation = self.doors.units(batch)
-        self.counters["data_units"] += data
-        self.counters["optimisation_units"] += optimisation
-        self.meter.add(data, waited)
+        if asked := metrics.pop("asked", 0):
+            self.stop.hear(asked)
+        self.uncounted.append(self.doors.units(batch))
+        self.meter.add(waited)
         if metrics["in_a_row"] >= self.experiment.max_skipped:
             last = f"step {self.saved} is the last saved" if self.saved else "nothing is saved yet"
             raise UserError(
@@ -132,7 +139,7 @@ class Loop:
             self.tell(done, metrics, batch)
 
     def tell(self, done: int, metrics: dict, batch: dict) -> None:
-        speed = self.meter.read()
+        speed = self.meter.read(self.count())
         skipped, loss = metrics.pop("in_a_row"), metrics.pop("loss")
         rate = float(self.experiment.optimizer.learning_rate(done - 1 - self.counters["skipped"]))
         self.counters["skipped"] += bool(skipped)
@@ -143,6 +150,17 @@ class Loop:
             "optimisation_units": self.counters["optimisation_units"], "skipped": skipped,
             **metrics})
         self.progress.show(done, loss, speed["tokens_per_second"], speed["mfu"])
+
+    def count(self) -> float:
+        """Adds the units of the last steps, all processes together, at process 0; data units."""
+        tokens, everywhere = 0.0, self.hosts.gather(self.uncounted)
+        self.uncounted = []
+        for step in zip(*everywhere or ()):
+            data, optimisation = map(sum, zip(*step))
+            self.counters["data_units"] += data
+            self.counters["optimisation_units"] += optimisation
+            tokens += data
+        return tokens
 
     def pause(self, state, done: int):
         """Evaluation, then a checkpoint, where they are due."""
@@ -181,6 +199,7 @@ class Loop:
     def save(self, state, done: int, values: dict | None) -> None:
         """Starts a checkpoint of this step."""
         self.saved = done
+        self.count()
         self.log.sync()
         metric = (values or {}).get(self.experiment.best)
         metric = metric if metric is not None and math.isfinite(metric) else None

@@ -18,20 +18,22 @@ class Meter:
     def skip(self) -> None:
         """Forgets the time since the last step: it was spent on something else."""
         self._since = time.perf_counter()
-        self._steps, self._tokens, self._waited = 0, 0.0, 0.0
+        self._steps, self._waited = 0, 0.0
 
-    def add(self, tokens: float, waited: float) -> None:
-        """One step that read `tokens` and waited so many seconds for its data."""
+    def add(self, waited: float) -> None:
+        """One step that waited so many seconds for its data."""
         self._steps += 1
-        self._tokens += tokens
         self._waited += waited
 
-    def read(self) -> dict[str, float | None]:
-        """tokens_per_second, mfu, seconds_data and seconds_step per step; starts anew."""
+    def read(self, tokens: float) -> dict[str, float | None]:
+        """tokens_per_second, mfu, seconds_data and seconds_step per step; starts anew.
+
+        tokens: that were read in these steps.
+        """
         seconds, steps = time.perf_counter() - self._since, max(self._steps, 1)
         speed = steps / max(seconds, 1e-9)  # steps per second
         known = self.flops and self.peak
-        found = {"tokens_per_second": self._tokens / max(seconds, 1e-9),
+        found = {"tokens_per_second": tokens / max(seconds, 1e-9),
                  "mfu": self.flops * speed / self.peak if known else None,
                  "seconds_data": self._waited / steps, "seconds_step": seconds / steps}
         self.skip()

@@ -32,7 +32,7 @@ def restore_state(path, abstract, verified: bool = False):
     """The state of a step directory, in the structure, dtypes and shardings of `abstract`.
 
     `abstract` is a tree of arrays or of `jax.ShapeDtypeStruct`; without a sharding a leaf goes to
-    the first device. The manifest is checked first unless the caller already did.
+    the first device of this process. The manifest is checked first unless the caller already did.
 
     Raises:
       UserError: the checkpoint is damaged, or a leaf is missing, left over or of another shape or
@@ -93,7 +93,7 @@ def _restore(path, targets, arguments):
 
 
 def _arguments(leaf) -> ocp.RestoreArgs:
-    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = leaf.sharding or jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return ocp.ArrayRestoreArgs(jax.Array, leaf.dtype, sharding=sharding, global_shape=leaf.shape)
 
 

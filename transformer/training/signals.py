@@ -35,6 +35,19 @@ class Stop:
         """Exit status for a run that ended as asked; 0 when nothing was asked."""
         return 128 + self.asked if self.asked else 0
 
+    def poll(self) -> signal.Signals | None:
+        """`asked`. Several processes have to ask each other: `agreement.Agreed` has the same doors.
+        """
+        return self.asked
+
+    def placing(self, place):
+        """`place` as it is: a step of one process need not tell what it was asked."""
+        return place
+
+    def asking(self, step):
+        """`step` as it is."""
+        return step
+
     def __enter__(self) -> Stop:
         self._read, self._written = os.pipe()
         os.set_blocking(self._written, False)
