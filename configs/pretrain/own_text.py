@@ -49,7 +49,7 @@ TINY = Numbers(steps=1500, batch=16, length=128, vocab=2048, rate=2e-3, warmup=1
 
 
 def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs] = Own,
-           remat: Literal["none", "dots", "full"] = "none", **pieces):
+           remat: Literal["none", "attention", "dots", "full"] = "none", **pieces):
     """Makes a config's `experiment` of a function (numbers, size, ...) -> fields of an Experiment.
 
     Its arguments are those of `chosen`, and what else the function takes.
