@@ -19,6 +19,7 @@ VERBS = {
     "models": ("transformer.verbs.models", "the zoo: families, sizes, exact parameter counts"),
     "verify": ("transformer.training.verify", "check a checkpoint against its manifest"),
     "profile": ("transformer.verbs.profile", "where the time of a training step goes"),
+    "plan": ("transformer.verbs.plan", "does a run fit a machine, and how long does it take"),
     "plot": ("transformer.training.plot", "a picture of the curves of a run"),
 }
 

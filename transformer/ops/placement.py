@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from transformer.error import UserError
@@ -70,7 +71,9 @@ class Mesh(Spec):
             raise UserError(f"mesh {dict(zip(names, sizes))} does not fit {len(devices)} devices; "
                             "let the sizes multiply to that number, or set one of them to -1")
         shape = [len(devices) // known if size == -1 else size for size in sizes]
-        return jax.make_mesh(shape, names, axis_types=(AxisType.Auto,) * 4, devices=devices)
+        # jax.make_mesh refuses axes that take a part of a physical one, such as 64 x 8 of 8 x 8 x 8
+        arranged = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
+        return jax.sharding.Mesh(arranged, names, axis_types=(AxisType.Auto,) * 4)
 
 
 class Misfit(NamedTuple):

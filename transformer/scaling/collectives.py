@@ -21,7 +21,8 @@ class Collective:
     kind: of KINDS. axes: the mesh axes along which its groups reach, "data+fsdp"; "" if its ids are
       not those of the mesh.
     arrays: what it makes; of a reduce-scatter what it is made of.
-    bytes: of these: the whole of what is gathered, reduced or exchanged. ways: chips in a group.
+    bytes: of these: the whole of what is gathered, reduced or exchanged.
+    group: the first of its groups, by place in the mesh. ways: chips in a group.
     times: how often it runs in a step; known: False where that could not be read, and is 1.
     source: where in the traced program it comes from. name: of the instruction.
     """
@@ -29,11 +30,15 @@ class Collective:
     kind: str
     axes: str
     arrays: tuple[Array, ...]
-    ways: int
+    group: tuple[int, ...]
     times: int
     known: bool
     source: str
     name: str
+
+    @property
+    def ways(self) -> int:
+        return len(self.group)
 
     @property
     def bytes(self) -> float:
@@ -69,7 +74,8 @@ def _collective(visit: Visit, mesh: dict[str, int]) -> Collective | None:
     if kind not in KINDS:
         return None
     groups = _groups(instruction.attributes, math.prod(mesh.values()))
-    ways = max(map(len, groups)) if groups else 1
+    group = max(groups, key=len, default=())
+    ways = len(group)
     arrays = instruction.arrays
     if instruction.op.endswith("-start") and kind == "all-gather":
         arrays = arrays[len(arrays) // 2:]  # (operands, results)
@@ -79,7 +85,7 @@ def _collective(visit: Visit, mesh: dict[str, int]) -> Collective | None:
         arrays = tuple(a._replace(dims=(ways, *a.dims)) for a in arrays)
     if kind == "all-reduce" and any(part.startswith("all-reduce-scatter") for part in visit.path):
         kind = "reduce-scatter"
-    return Collective(kind, _axes(groups, mesh), arrays, ways, visit.times, visit.known,
+    return Collective(kind, _axes(groups, mesh), arrays, tuple(group), visit.times, visit.known,
                       instruction.source, instruction.name)
 
 

@@ -1,0 +1,63 @@
+"""What would help most where a step does not fit, computed on the step that it would make."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+from transformer.error import UserError
+from transformer.nn.context import Run
+from transformer.ops.placement import Mesh
+from transformer.scaling.memory import counted
+from transformer.scaling.program import Step, step_of
+from transformer.training.experiment import Experiment
+
+REMATS = typing.get_args(typing.get_type_hints(Run)["remat"])  # the cheapest first
+
+
+@dataclasses.dataclass(frozen=True)
+class Advice:
+    """settings: as the command line takes them. saved: bytes of a device, as counted from shapes.
+    """
+
+    settings: str
+    saved: float
+
+
+def advice(step: Step, example: dict, most: int = 3) -> list[Advice]:
+    """The settings that save most, one of each kind, the most first."""
+    now, found = counted(step).total, {}
+    devices = step.mesh.devices.flatten().tolist()
+    for kind, settings, other in _alternatives(step.experiment, len(devices)):
+        try:
+            saved = now - counted(step_of(other, example, devices)).total
+        except UserError:
+            continue
+        if saved > 0.01 * now and (kind not in found or saved > 1.05 * found[kind].saved):
+            found[kind] = Advice(settings, saved)
+    return sorted(found.values(), key=lambda one: -one.saved)[:most]
+
+
+def _alternatives(experiment: Experiment, devices: int):
+    """(kind, settings, the experiment under them), the mildest of a kind first."""
+    run = experiment.run or Run()
+    for remat in REMATS[REMATS.index(run.remat) + 1:]:
+        yield ("remat", f"--run.remat={remat}",
+               dataclasses.replace(experiment, run=dataclasses.replace(run, remat=remat)))
+    if run.dtype == "float32":
+        yield ("dtype", "--run.dtype=bfloat16",
+               dataclasses.replace(experiment, run=dataclasses.replace(run, dtype="bfloat16")))
+    for times in (2, 4, 8):
+        if experiment.batch % (experiment.accumulate * times) == 0:
+            slices = experiment.accumulate * times
+            yield ("slices", f"--accumulate={slices}",
+                   dataclasses.replace(experiment, accumulate=slices))
+    for tensor in (1, 2, 4, 8, 16):
+        if tensor <= devices and devices % tensor == 0:
+            mesh = Mesh(data=1, fsdp=devices // tensor, tensor=tensor)
+            words = f"--mesh.data=1 --mesh.fsdp={devices // tensor}"
+            words += f" --mesh.tensor={tensor}" if tensor > 1 else ""
+            yield "mesh", words, dataclasses.replace(experiment, mesh=mesh)
+    smaller = experiment.batch // 2
+    if experiment.batch % 2 == 0 and smaller % experiment.accumulate == 0:
+        yield "batch", f"--batch={smaller}", dataclasses.replace(experiment, batch=smaller)
