@@ -68,9 +68,10 @@ def _taken(program: Program, use: Instruction, name: str, whole: float) -> float
     if use.op == "dynamic-update-slice" and use.operands[0] == name:
         return 0.0  # it is written into
     if use.op == "fusion":
-        body, n = program.computations.get(use.parts()["calls"], {}), use.operands.index(name)
-        inner = [i for i in body.values() if i.op == "parameter" and i.operands == (str(n),)]
-        return _read(program, body, n, inner[0].arrays) if inner else whole
+        body = program.computations.get(use.parts()["calls"], {})
+        n = use.operands.index(name)
+        given = [i for i in body.values() if i.op == "parameter" and i.operands == (str(n),)]
+        return _read(program, body, n, given[0].arrays) if given else whole
     return whole
 
 
