@@ -50,9 +50,9 @@ def search(experiment: Experiment, example: dict, topology: Topology, devices: l
     best = max(found, key=_rank)
     for remat in REMATS[:-1]:
         other = _with(best.step.experiment, remat=remat)
-        step = tried.step(other)
-        if counted(step).total <= usable and (plan := tried(step)) and plan.fits:
-            return plan, tried.plans
+        plan = tried(tried.step(other))
+        if plan is None or plan.fits:
+            return plan or best, tried.plans
     return best, tried.plans
 
 

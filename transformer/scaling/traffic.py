@@ -86,7 +86,7 @@ def _users(body: dict[str, Instruction], name: str) -> list[tuple[Instruction, s
 
 
 def _written(body: dict[str, Instruction], fusion: Instruction) -> float:
-    """Bytes that a fusion writes: where a result is an update of an operand, those of the update."""
+    """Bytes that a fusion writes: of a result that is an update of an operand, the update's."""
     root = next((i for i in body.values() if i.root), None)
     if root is None:
         return sum(map(_hbm, fusion.arrays))
