@@ -198,13 +198,14 @@ def placing(part: Share, mesh):
 
 def digest(part: Share, hosts, batch: dict) -> str | None:
     """The hash of the global batch that metrics.jsonl carries, at process 0."""
-    found = hosts.gather([one.hex() for one in row_digests(part.owned(batch))])
+    own = row_digests(part.owned(batch)) if part.own else []
+    found = hosts.gather([one.hex() for one in own])
     return found and part.hash(found)
 
 
 def units(part: Share, objective, batch: dict) -> tuple[float, float]:
     """What the objective counts in the rows that are this process's own."""
-    return objective.units(part.owned(batch))
+    return objective.units(part.owned(batch)) if part.own else (0.0, 0.0)
 
 
 def evaluation(judge, experiment: Experiment, stop):

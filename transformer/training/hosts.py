@@ -133,8 +133,8 @@ class Hosts(Alone):
             return
         if isinstance(error, jax.errors.JaxRuntimeError):
             time.sleep(VERDICT)  # most likely another process died, and the watch ends this one
-        text, status = explained(error) or (f"{kind.__name__}: {error}".splitlines()[0], FAULT)
-        if status == FAULT or "--debug" in sys.argv:
+        text, status = explained(error) or _fault(error)
+        if explained(error) is None or "--debug" in sys.argv:
             traceback.print_exception(error)
         elif not self.first:
             self._all(end=[text, status])
@@ -161,15 +161,14 @@ class Hosts(Alone):
         elif number not in self._left and self.first:
             self._lost(number)
         elif number not in self._left:
-            leave(f"{self._who[0]}, the coordinator, is gone; start the run again", ORPHANED)
+            leave(f"{self._who[0]}, the coordinator: it is gone; start the run again", ORPHANED)
 
     def _lost(self, number: int) -> None:
         """Process 0: another one ends, or has ended, before its work was done."""
-        text, status = self._reasons.get(number, ("", GONE))
-        if status == UserError.status:
-            self._end(f"{text} ({self._who[number]})", status)
-        self._end(f"{self._who[number]} is gone{': ' * bool(text)}{text}; start the run again",
-                  GONE)
+        text, status = self._reasons.get(number, ("it is gone; start the run again", GONE))
+        mistake = status == UserError.status
+        self._end(f"{text} ({self._who[number]})" if mistake else f"{self._who[number]}: {text}",
+                  status)
 
     def _end(self, message: str, status: int) -> None:
         """Says why the run is over, here and to all, and ends this process at once.
@@ -183,6 +182,14 @@ class Hosts(Alone):
             else:
                 self._all(end=[message, status])
             leave(message, status)
+
+
+def _fault(error: BaseException) -> tuple[str, int]:
+    """A line for the other processes. What the devices report may be cured by a new start."""
+    import jax
+
+    again = isinstance(error, jax.errors.JaxRuntimeError)
+    return f"{type(error).__name__}: {error}".splitlines()[0], GONE if again else FAULT
 
 
 def leave(message: str, status: int) -> None:
