@@ -1,7 +1,8 @@
 """The other side on an accelerator: Hugging Face transformers on PyTorch, as fast as documented.
 
 Parameters in float32 and bf16 autocast, as this project has it; flash or memory-efficient scaled
-dot-product attention, fused AdamW, foreach clipping, torch.compile.
+dot-product attention, fused AdamW, foreach clipping, torch.compile. Of T5 1.1 the library ties the
+output to the token table whatever it is told: 25 million parameters fewer to update than ours.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from benchmarks.sides import race
 
 DEPTHS = (12, 24, 48, 96)
 GOAL = 1.3  # the deepest over the shallowest
-ROUNDS = 3
+ROUNDS = 2
 
 
 def prepare(side: str, options: dict):
@@ -76,7 +76,7 @@ def main() -> None:
           f"(goal {GOAL})")
     record.write(options, f"compile_{options.precision}", {
         "cores": cores, "goal": GOAL, "depths": table, "ratio": ratios["step"],
-        "init_ratio": ratios["init"], "scale": options.scale})
+        "init_ratio": ratios["init"], "scale": options.scale}, sides[0].about["device"])
 
 
 if __name__ == "__main__":

@@ -138,10 +138,11 @@ def main() -> None:
     parser.add_argument("--accumulate", type=int, default=1, help="slices of our batch")
     options = parser.parse_args()
     cores = record.pin(options)
-    results = {shape: compare(shape, options, cores) for shape in options.shapes}
-    record.write(options, f"train_{options.precision}",
-                 {"precision": options.precision, "cores": cores,
-                  "goals": GOALS, "shapes": results})
+    for shape in options.shapes:
+        found = compare(shape, options, cores)
+        record.write(options, f"train_{options.precision}_{shape}", {
+            "precision": options.precision, "cores": cores, "goals": GOALS, "shape": shape,
+            **found})
 
 
 if __name__ == "__main__":
