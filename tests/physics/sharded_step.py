@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import sys
 from pathlib import Path
 
 ROWS, LENGTH, SOURCE, VOCAB, STEPS = 8, 24, 8, 384, 5
 # of descent; heads that scale their stream have small gradients; ELECTRA counts one loss 50 fold
 RATES = {"electra": 0.001, "palm": 0.5, "rnn": 0.5, "t5": 2.0}
-COLLECTIVE = re.compile(r" = (.*?) (all-reduce|all-gather|reduce-scatter|all-to-all|"
-                        r"collective-permute)(?:-start)?\(")
-ARRAY = re.compile(r"\b[a-z]+\d*\[([\d,]*)\]")
 
 
 def objective_of(spec):
@@ -111,11 +107,11 @@ def alone(name: str):
     objective = objective_of(model.spec)
     optimizer = descent(RATES.get(name, 0.05))
     batch = batch_of(model.spec, objective)
-    step = functools.partial(train_step, apply=model.apply, objective=objective,
-                             optimizer=optimizer, average=0.5)
+    step = functools.partial(train_step, objective=objective, optimizer=optimizer, average=0.5)
     state = start(jax.device_put(scattered(model.shapes())), optimizer, 1, average=0.5)
     one = Mesh(data=1).build(jax.devices()[:1])
-    return model, state, batch, step, run(jax.jit(step), state, place_batch(1, one, batch))
+    return model, state, batch, step, run(
+        jax.jit(functools.partial(step, apply=model.apply)), state, place_batch(1, one, batch))
 
 
 def measure(name: str, sizes: dict, slices: int) -> dict:
@@ -126,11 +122,13 @@ def measure(name: str, sizes: dict, slices: int) -> dict:
 
     from transformer.launch import place_batch
     from transformer.ops.placement import Mesh
+    from transformer.scaling.collectives import collectives
     from transformer.training.paths import named
     from transformer.training.sharding import state_shardings
 
     model, state, batch, step, (losses, grads) = alone(name)
     mesh = Mesh(**{"data": 1, **sizes}).build(jax.devices()[:math.prod(sizes.values())])
+    step = functools.partial(step, apply=functools.partial(model.apply, scored=False))
     places = state_shardings(state, mesh)
     state, placed = jax.device_put(state, places), place_batch(slices, mesh, batch)
     with jax.set_mesh(mesh):
@@ -147,18 +145,9 @@ def measure(name: str, sizes: dict, slices: int) -> dict:
         "errors": {path: error(leaf, named(grads)[path]) for path, leaf in named(got).items()},
         "shares": {part: share(state[part]) for part in ("params", "opt", "ema")},
         "shapes": {path: leaf.shape for path, leaf in named(state["params"]).items()},
-        "collectives": collectives(program.as_text()),
+        "collectives": [(one.kind, one.axes, one.times, [array.dims for array in one.arrays])
+                        for one in collectives(program.as_text(), dict(mesh.shape))],
     }
-
-
-def collectives(text: str) -> list[tuple[str, list[list[int]]]]:
-    """(kind, shapes of its results) of each collective of a compiled program."""
-    found = []
-    for line in text.splitlines():
-        if here := COLLECTIVE.search(line):
-            shapes = [[int(n) for n in dims.split(",") if n] for dims in ARRAY.findall(here[1])]
-            found.append((here[2], shapes))
-    return found
 
 
 if __name__ == "__main__":

@@ -97,18 +97,28 @@ def talks_no_more_than_it_must(one: dict, sizes: dict):
     """Logits stay where they are, and stacked parameters come one layer at a time."""
     from sharded_step import VOCAB
 
-    found = [(kind, tuple(shape)) for kind, shapes in one["collectives"] for shape in shapes]
-    kinds = {kind for kind, _ in found}
-    assert "all-reduce" in kinds
+    found = [(kind, axes, times, tuple(dims)) for kind, axes, times, shapes in one["collectives"]
+             for dims in shapes]
+    assert {axis for _, axes, _, _ in found for axis in axes.split("+")} == set(sizes)
     if set(sizes) == {"data"}:  # nothing but gradients and sums
-        assert kinds == {"all-reduce"}, found
-    parameters = {tuple(sorted(shape)) for shape in one["shapes"].values()}
+        assert {kind for kind, *_ in found} == {"all-reduce"}, found
     stacked = {tuple(shape) for path, shape in one["shapes"].items() if "segment_" in path}
-    for kind, shape in found:
-        if kind == "all-reduce" and "sequence" not in sizes and "tensor" not in sizes:
-            continue  # of gradients, as long as the parameters
-        if len(shape) > 1 and VOCAB in shape:  # of a table, not of logits, and not over its rows
-            assert tuple(sorted(shape)) in parameters and "tensor" not in sizes, (kind, shape)
-        assert kind == "all-reduce" or len(shape) < 3 or shape not in stacked, (kind, shape)
+    layers = {shape[1:]: shape[0] for shape in stacked}
+    for kind, _, times, dims in found:
+        if kind == "all-reduce":
+            continue  # of gradients, which have the shapes of parameters, and of partial products
+        if VOCAB in dims and len(dims) > 1 or VOCAB // sizes.get("tensor", 1) in dims:
+            table(dims, kind, one["shapes"], sizes.get("tensor", 1))
+        assert len(dims) < 3 or dims not in stacked, (kind, dims)  # not all layers at once
+        if kind == "all-gather" and len(dims) > 1 and set(sizes) == {"fsdp"} and dims in layers:
+            assert times >= layers[dims], dims  # one layer at a time
     if "fsdp" in sizes:
-        assert "all-gather" in kinds  # of parameters, when they are needed
+        assert any(kind == "all-gather" for kind, *_ in found)  # parameters, when they are needed
+
+
+def table(dims, kind: str, shapes: dict, tensor: int):
+    """It has the vocabulary as long as it is on a device, and must be a table, not logits."""
+    from sharded_step import VOCAB
+
+    tables = {math.prod(shape) // tensor for shape in shapes.values() if VOCAB in shape}
+    assert VOCAB // tensor in dims and math.prod(dims) in tables, (kind, dims)
