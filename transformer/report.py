@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import jax
@@ -30,6 +31,8 @@ def announce(stage, experiment, model, tokenizer, data, stream, state, mesh, flo
     tokens = sum(batch[n].size for n in ("tokens", "source_tokens") if n in batch)
     state_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves((state["params"], state["opt"])))
     gradients = sum(leaf.nbytes for leaf in jax.tree.leaves(state["params"]))
+    own = sum(math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+              for part in ("params", "params", "opt") for leaf in jax.tree.leaves(state[part]))
     schedule = experiment.optimizer.learning_rate
     epochs = experiment.steps * experiment.batch / stream.rows_per_epoch
     devices = f"{mesh.size} x {jax.devices()[0].device_kind}"
@@ -38,7 +41,8 @@ def announce(stage, experiment, model, tokenizer, data, stream, state, mesh, flo
         "model": f"{type(experiment.model).__name__}, {model.count():,} parameters",
         "FLOPs": f"{flops / tokens:.3g} per token, {flops:.3g} per step",
         "memory": f"{state_bytes / 1e6:,.1f} MB parameters and optimizer, "
-                  f"{gradients / 1e6:,.1f} MB gradients",
+                  f"{gradients / 1e6:,.1f} MB gradients"
+                  + (f"; of all that {own / 1e6:,.1f} MB on a device" if mesh.size > 1 else ""),
         "devices": devices + (f" ({axes})" if axes else "")
                    + (f", peak {peak:.3g} FLOP/s" if peak else ", peak unknown: no MFU"),
         "tokenizer": f"{type(tokenizer.spec).__name__}, {tokenizer.size:,} ids",
