@@ -75,7 +75,7 @@ def test_activations_grow_with_rows_and_shrink_with_rematerialisation():
     full, dots, none = (saved(("run.remat", remat)) for remat in ("full", "dots", "none"))
     assert none > dots > full
     assert saved(("batch", "32")) == pytest.approx(2 * none, rel=0.02)
-    assert saved(("accumulate", "2")) == pytest.approx(none / 2, rel=0.02)
+    assert saved(("accumulate", "2")) == pytest.approx(none / 2, rel=0.05)
     layers = step().model.spec.stack.depth * B * T * D * 4  # the input of each layer
     assert full > layers and saved(("run.remat", "full"), ("run.dtype", "bfloat16")) < full
 
@@ -101,7 +101,7 @@ def test_what_does_not_fit_names_what_would_help():
     assert plan.fits is False and len(plan.advice) == 3
     now = counted(plan.step)
     by_setting = {one.settings: one.saved for one in plan.advice}
-    assert by_setting["--accumulate=8"] == pytest.approx(now.activations * 7 / 8, rel=0.02)
+    assert by_setting["--accumulate=8"] == pytest.approx(now.activations * 7 / 8, rel=0.05)
     assert by_setting["--run.remat=full"] == pytest.approx(
         now.activations - counted(step(("run.remat", "full"))).activations)
     text = "\n".join(report.lines(plan))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 
 import jax
 
 from transformer.nn.count import train_flops
-from transformer.scaling.program import Step
-from transformer.training.step import train_step
+from transformer.scaling.program import Step, function
 
 
 def model_flops(step: Step) -> float:
@@ -41,13 +39,8 @@ def recomputed_flops(step: Step) -> float:
 
 
 def _products(step: Step, run) -> float:
-    experiment = step.experiment
-    made = functools.partial(
-        train_step, apply=functools.partial(step.model.apply, run=run),
-        objective=experiment.objective, optimizer=experiment.optimizer.build(),
-        average=experiment.average)
-    with jax.set_mesh(step.mesh):
-        return products(jax.make_jaxpr(made)(step.state, step.batch).jaxpr)
+    with step.context():
+        return products(jax.make_jaxpr(function(step, run))(step.state, step.batch).jaxpr)
 
 
 def products(jaxpr) -> float:

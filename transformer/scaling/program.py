@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -14,6 +15,8 @@ import jax
 from transformer.nn.context import Run
 from transformer.nn.door import Model
 from transformer.ops.placement import batch_shardings
+from transformer.ops.target import compiling_for
+from transformer.training.division import require_division
 from transformer.training.experiment import Experiment
 from transformer.training.sharding import placed_shapes
 from transformer.training.step import start, train_step
@@ -33,6 +36,14 @@ class Step:
     mesh: jax.sharding.Mesh
     state: dict
     batch: dict
+
+    @contextlib.contextmanager
+    def context(self):
+        """What it is traced under: its mesh, and the kind of device that it is meant for."""
+        kind = self.mesh.devices.flat[0].platform
+        mesh = jax.set_mesh(self.mesh) if self.mesh.size > 1 else contextlib.nullcontext()
+        with mesh, compiling_for(kind):
+            yield
 
     @property
     def model(self) -> Model:
@@ -77,6 +88,7 @@ def step_of(experiment: Experiment, example: dict, devices: list) -> Step:
       UserError: the mesh does not divide the devices, a parameter or the rows of a slice.
     """
     mesh = experiment.mesh.build(devices)
+    require_division(experiment, Model(experiment.model).shapes(), mesh)
     optimizer = experiment.optimizer.build()
     begun = jax.eval_shape(
         lambda params: start(params, optimizer, experiment.seed, experiment.average),
@@ -95,7 +107,7 @@ def compiled(step: Step) -> Compiled | TooLarge:
     """Compiles it, for as long as that takes."""
     made, began = _jitted(step), time.perf_counter()
     try:
-        with jax.set_mesh(step.mesh):
+        with step.context():
             program = made.lower(step.state, step.batch).compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
@@ -110,11 +122,17 @@ def compiled(step: Step) -> Compiled | TooLarge:
 
 def _jitted(step: Step) -> Any:
     """What `train.py` runs."""
+    places = jax.tree.map(lambda leaf: leaf.sharding, step.state)
+    return jax.jit(function(step), out_shardings=(places, None), donate_argnums=0)
+
+
+def function(step: Step, run: Run | None = None):
+    """(state, batch) -> (state, metrics), run as the experiment says or as `run` does."""
     experiment = step.experiment
-    return jax.jit(functools.partial(
-        train_step, apply=functools.partial(step.model.apply, run=step.run),
-        objective=experiment.objective, optimizer=experiment.optimizer.build(),
-        average=experiment.average), donate_argnums=0)
+    apply = functools.partial(step.model.apply, run=run or step.run, scored=False)
+    return functools.partial(
+        train_step, apply=apply, objective=experiment.objective,
+        optimizer=experiment.optimizer.build(), average=experiment.average)
 
 
 def needed(message: str) -> float | None:

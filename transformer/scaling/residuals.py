@@ -35,7 +35,7 @@ def saved(step: Step) -> float:
 def _kept(step: Step, params, part) -> list:
     """(shape, dtype) of all that the backward pass is handed, parameters and the batch apart."""
     experiment = step.experiment
-    apply = functools.partial(step.model.apply, run=step.run)
+    apply = functools.partial(step.model.apply, run=step.run, scored=False)
 
     def loss(params, part, key):
         terms = experiment.objective.loss(apply, params, part, key, True)
@@ -44,7 +44,7 @@ def _kept(step: Step, params, part) -> list:
     def residuals(params, part, key):
         return jax.tree.leaves(jax.vjp(lambda p: loss(p, part, key), params)[1])
 
-    with jax.set_mesh(step.mesh):
+    with step.context():
         traced = jax.make_jaxpr(residuals)(params, part, jax.eval_shape(lambda: jax.random.key(0)))
     given, seen, found = {id(v) for v in traced.jaxpr.invars}, set(), []
     for variable in traced.jaxpr.outvars:
