@@ -23,6 +23,7 @@ class Numbers:
     rate: the peak of the learning rate, or the scale of a schedule without one. warmup: updates.
     slice: rows that are worked on at once; a larger batch is accumulated.
     holdout: the share of the data that validates.
+    remat: see `nn.context.Run`; None is the recipe's.
     """
 
     steps: int
@@ -35,6 +36,7 @@ class Numbers:
     pieces: Literal["bpe", "unigram"] = "bpe"
     dtype: Literal["float32", "bfloat16"] = "bfloat16"
     holdout: float = 0.005
+    remat: Literal["none", "attention", "dots", "full"] | None = None
 
     def but(self, steps: int | None, batch: int | None) -> "Numbers":
         """With the caller's own; a short run warms up for a tenth of it at most."""
@@ -83,7 +85,7 @@ def recipe(paper: dict[str, Numbers], default: str, source: type[Own | OwnPairs]
                 validation=source(path=validation) if validation else held_out,
                 steps=n.steps, batch=n.batch,
                 accumulate=slices(n),
-                run=Run(dtype=n.dtype, remat=remat),
+                run=Run(dtype=n.dtype, remat=n.remat or remat),
                 log_every=10, evaluate_every=often, save_every=often)
             return Experiment(**shared | function(n, size, **more))
 

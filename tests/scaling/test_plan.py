@@ -9,6 +9,7 @@ import math
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import jax
@@ -17,7 +18,7 @@ import pytest
 from transformer.error import UserError
 from transformer.ops.placement import Mesh
 from transformer.scaling import report
-from transformer.scaling.adapt import slicings
+from transformer.scaling.adapt import adapted, slicings
 from transformer.scaling.advice import REMATS, advice
 from transformer.scaling.memory import counted
 from transformer.scaling.plan import planned
@@ -104,17 +105,27 @@ def test_what_does_not_fit_names_what_would_help():
     assert by_setting["--accumulate=8"] == pytest.approx(now.activations * 7 / 8, rel=0.05)
     assert by_setting["--run.remat=full"] == pytest.approx(
         now.activations - counted(step(("run.remat", "full"))).activations)
+    saved = list(by_setting.values())
+    assert saved == sorted(saved, reverse=True)
     text = "\n".join(report.lines(plan))
     assert "NO" in text and "--accumulate=8" in text and "saves" in text
     record = json.loads(json.dumps(report.record(plan)))
     assert record["fits"] is False and record["memory"]["total"] == plan.memory.total
 
 
+def test_the_mildest_setting_that_is_enough_is_named():
+    half = counted(step()).activations / 2
+    names = lambda over: {one.settings for one in advice(step(), example(), over)}
+    assert "--accumulate=2" in names(0.8 * half) and "--accumulate=4" in names(1.2 * half)
+    first = advice(step(), example(), 1.2 * half)[0]
+    assert first.saved >= 1.2 * half
+
+
 def test_advice_of_a_program_that_did_not_compile(monkeypatch):
     monkeypatch.setattr("transformer.scaling.plan.compiled", lambda step: TooLarge(2.0**40, 1.0))
     plan = planned(gpt2(), example(), Topology("tiny:1", GPU, (1,)), jax.devices()[:1])
     assert plan.fits is False and plan.memory.total == 2**40 and plan.memory.temporaries is None
-    assert plan.advice == advice(step(), example())
+    assert plan.advice == advice(step(), example(), 2**40 - 2**20)
     assert "at least 1,024.00 GiB of 1.00 MiB" in "\n".join(report.lines(plan))
 
 
@@ -146,6 +157,30 @@ def test_search_ends_where_no_compilation_is_left(monkeypatch):
     plan, tried = search(gpt2(), example(), Topology("tiny:1", device, (1,)), jax.devices()[:1],
                          compilations=3, tell=lambda text: None)
     assert len(tried) == 3 and plan.fits is False
+
+
+def test_parameters_are_split_where_copies_find_no_room(monkeypatch):
+    """Only then, only where the config copies them, and not if the user has set a mesh."""
+    made, devices = [], list(range(8))
+
+    def pretend(experiment, example, devices):
+        made.append(experiment.mesh)
+        split = experiment.mesh.fsdp > 1
+        if split and experiment.mesh.tensor == 1:
+            raise UserError("width 100 does not divide; use another")
+        sizes = {"data": 1 if split else 8, "fsdp": 4, "tensor": 2}
+        return types.SimpleNamespace(experiment=experiment, mesh=types.SimpleNamespace(shape=sizes))
+
+    monkeypatch.setattr("transformer.scaling.adapt.step_of", pretend)
+    monkeypatch.setattr("transformer.scaling.adapt.counted",
+                        lambda step: types.SimpleNamespace(total=10 * 2**30))
+    found, notes = adapted(gpt2(), {}, devices, 9 * 2**30)
+    assert found.experiment.mesh == Mesh(data=1, fsdp=4, tensor=2)
+    assert notes == ["--accumulate=1 would need 10.0 GiB of each device",
+                     "planned with --mesh.data=1 --mesh.fsdp=4 --mesh.tensor=2 --accumulate=1"]
+    for usable, chosen in ((11 * 2**30, ()), (None, ()), (9 * 2**30, ("mesh.data",))):
+        found, notes = adapted(gpt2(), {}, devices, usable, chosen)
+        assert found.experiment.mesh == Mesh() and notes == []
 
 
 def test_slices_that_devices_divide():

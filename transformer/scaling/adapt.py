@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 from transformer.error import UserError
 from transformer.ops.placement import Mesh
+from transformer.scaling.memory import counted
 from transformer.scaling.program import Step, shard_bytes, step_of
 from transformer.training.experiment import Experiment
 
+LANES = 128  # of a TPU's registers: shares of the width below that are gathered as whole sums
 
 def adapted(experiment: Experiment, example: dict, devices: list, usable: float | None,
             chosen: tuple[str, ...] = ()) -> tuple[Step, list[str]]:
     """The step of an experiment, and what had to be changed for it to be one.
 
-    The config's own mesh and slices where they divide the devices and the state has room. Else
-    parameters are split over all devices, by `fsdp` as far as the rows of a batch go, by `tensor`
-    beyond, and slices are as large as the config's, or as that needs.
+    The config's own mesh and slices where they divide the devices, unless they copy the parameters
+    to every device (`data` alone) and what is counted then finds no room. Else parameters are split
+    over all devices, by `fsdp` as far as the rows of a batch go, by `tensor` beyond, and slices are
+    as large as the config's, or as that needs.
 
     Args:
       usable: bytes of a device; None if unknown. chosen: fields that the user has set, which stay.
@@ -24,24 +28,29 @@ def adapted(experiment: Experiment, example: dict, devices: list, usable: float 
     Raises:
       UserError: nothing divides, said of the config's own.
     """
-    first, step = None, None
+    step = error = None
     try:
         step = step_of(experiment, example, devices)
-        if len(devices) == 1 or usable is None or state_bytes(step) < usable:
+        total, copied = counted(step).total, step.mesh.shape["data"] == len(devices) > 1
+        if usable is None or total <= usable or not copied or "mesh" in _first(chosen):
             return step, []
-        why = f"{state_bytes(step) / 2**30:,.1f} GiB of parameters, optimizer and gradients each"
-    except UserError as error:
-        first, why = error, str(error).split(";")[0]
+        why = f"would need {total / 2**30:,.1f} GiB of each device"
+    except UserError as refusal:
+        error, why = refusal, f"does not divide: {str(refusal).split(';')[0]}"
     for other in _candidates(experiment, len(devices), chosen):
         try:
             found = step_of(other, example, devices)
         except UserError:
             continue
-        return found, [f"{said(experiment)} would be {why}" if first is None else
-                       f"{said(experiment)} does not divide: {why}", f"planned with {said(other)}"]
+        return found, [f"{said(experiment)} {why}", f"planned with {said(other)}"]
     if step is None:
-        raise first
+        raise error
     return step, []
+
+
+def _first(chosen: tuple[str, ...]) -> set[str]:
+    """Top-level fields of these paths."""
+    return {path.partition(".")[0] for path in chosen}
 
 
 def state_bytes(step: Step) -> float:
@@ -50,7 +59,7 @@ def state_bytes(step: Step) -> float:
 
 
 def said(experiment: Experiment) -> str:
-    """The fields as the command line takes them."""
+    """Mesh and slices as the command line takes them."""
     mesh = experiment.mesh
     sizes = [f"--mesh.{axis}={getattr(mesh, axis)}" for axis in ("data", "fsdp", "tensor",
              "sequence") if getattr(mesh, axis) != getattr(Mesh(), axis)]
@@ -58,9 +67,12 @@ def said(experiment: Experiment) -> str:
 
 
 def _candidates(experiment: Experiment, devices: int, chosen):
-    """Experiments that divide the devices, the least tensor parallel first."""
-    mesh_is_chosen = any(path.partition(".")[0] == "mesh" for path in chosen)
-    for tensor in (n for n in range(1, devices + 1) if devices % n == 0 and not n & (n - 1)):
+    """Experiments that may divide the devices: the least tensor parallel that leaves each device
+    `LANES` of the width first."""
+    mesh_is_chosen = "mesh" in _first(chosen)
+    narrow = lambda tensor: width_of(experiment) // (devices // tensor) < LANES
+    ways = [n for n in range(1, devices + 1) if devices % n == 0 and not n & (n - 1)]
+    for tensor in sorted(ways, key=narrow):
         fsdp = devices // tensor
         mesh = experiment.mesh if mesh_is_chosen else Mesh(data=1, fsdp=fsdp, tensor=tensor)
         ways = _rows(mesh, devices)
@@ -72,12 +84,17 @@ def _candidates(experiment: Experiment, devices: int, chosen):
             return
 
 
+def width_of(experiment: Experiment) -> int:
+    """D, of the smallest part of the model."""
+    model = experiment.model
+    parts = [getattr(model, name, None) for name in ("generator", "discriminator")]
+    return min(part.embedding.width for part in ([p for p in parts if p] or [model]))
+
+
 def _rows(mesh: Mesh, devices: int) -> int:
     """How many ways the rows of a batch are divided."""
     sizes = [mesh.data, mesh.fsdp, mesh.tensor, mesh.sequence]
-    known = 1
-    for size in sizes:
-        known *= max(size, 1)
+    known = math.prod(max(size, 1) for size in sizes)
     filled = [devices // known if size == -1 else size for size in sizes]
     return filled[0] * filled[1]
 

@@ -24,18 +24,25 @@ class Advice:
     saved: float
 
 
-def advice(step: Step, example: dict, most: int = 3) -> list[Advice]:
-    """The settings that save most, one of each kind, the most first."""
+def advice(step: Step, example: dict, over: float, most: int = 3) -> list[Advice]:
+    """The settings that save most, one of each kind: the mildest that saves enough, else the one
+    that saves most; those that save enough first.
+
+    over: bytes of a device that are too many.
+    """
     now, found = counted(step).total, {}
     devices = step.mesh.devices.flatten().tolist()
     for kind, settings, other in _alternatives(step.experiment, len(devices)):
+        best = found.get(kind)
+        if best and best.saved >= over:
+            continue
         try:
             saved = now - counted(step_of(other, example, devices)).total
         except UserError:
             continue
-        if saved > 0.01 * now and (kind not in found or saved > 1.05 * found[kind].saved):
+        if saved > 0.01 * now and (best is None or saved > best.saved):
             found[kind] = Advice(settings, saved)
-    return sorted(found.values(), key=lambda one: -one.saved)[:most]
+    return sorted(found.values(), key=lambda one: (one.saved < over, -one.saved))[:most]
 
 
 def _alternatives(experiment: Experiment, devices: int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from transformer.scaling.adapt import adapted
+from transformer.scaling.adapt import LANES, adapted, width_of
 from transformer.scaling.advice import Advice, advice
 from transformer.scaling.collectives import Collective, collectives
 from transformer.scaling.forecast import Forecast, Work, forecast
@@ -46,10 +46,20 @@ def planned(experiment: Experiment, example: dict, topology: Topology, devices: 
             chosen: tuple[str, ...] = ()) -> Plan:
     """Adapts, compiles and reads the step of an experiment. Errors as `adapted`."""
     step, notes = adapted(experiment, example, devices, topology.device.usable, chosen)
+    fsdp, width = step.mesh.shape["fsdp"], width_of(step.experiment)
+    if topology.is_tpu and fsdp > 1 and width // fsdp < LANES:
+        notes = [*notes, f"fsdp={fsdp} leaves a chip {width // fsdp} of the width {width:,}: below "
+                 f"{LANES} libtpu sums zeros over all chips instead of gathering"]
     plan = planned_step(step, topology, notes)
     if plan.fits is False:
-        plan = dataclasses.replace(plan, advice=advice(step, example))
+        plan = helped(plan, example)
     return plan
+
+
+def helped(plan: Plan, example: dict) -> Plan:
+    """The plan with advice, as it does not fit."""
+    over = plan.memory.total - plan.topology.device.usable
+    return dataclasses.replace(plan, advice=advice(plan.step, example, over))
 
 
 def planned_step(step: Step, topology: Topology, notes: list[str]) -> Plan:

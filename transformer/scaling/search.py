@@ -10,9 +10,9 @@ from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.ops.placement import Mesh
 from transformer.scaling.adapt import slicings, state_bytes
-from transformer.scaling.advice import REMATS, advice
+from transformer.scaling.advice import REMATS
 from transformer.scaling.memory import counted
-from transformer.scaling.plan import Plan, planned_step
+from transformer.scaling.plan import Plan, helped, planned_step
 from transformer.scaling.program import Step, step_of
 from transformer.scaling.report import shape
 from transformer.scaling.topology import Topology
@@ -45,8 +45,7 @@ def search(experiment: Experiment, example: dict, topology: Topology, devices: l
                         f"leaves room for its state; choose a larger machine")
     found = [best for mesh in meshes if (best := _largest(experiment, mesh, tried, usable))]
     if not found:
-        last = tried.plans[-1]
-        return dataclasses.replace(last, advice=advice(last.step, example)), tried.plans
+        return helped(tried.plans[-1], example), tried.plans
     best = max(found, key=_rank)
     for remat in REMATS[:-1]:
         other = _with(best.step.experiment, remat=remat)
