@@ -38,8 +38,8 @@ def prepare(side: str, options: dict):
              "weights": jax.ShapeDtypeStruct(ids.shape, jnp.float32),
              "index": jax.ShapeDtypeStruct(ids.shape[:2], jnp.int32)}
     run = Run(dtype=ours.DTYPES[options["precision"]])
-    step = functools.partial(train_step, apply=functools.partial(model.apply, run=run),
-                             objective=NextToken(), optimizer=optimizer)
+    apply = functools.partial(model.apply, run=run, scored=False)
+    step = functools.partial(train_step, apply=apply, objective=NextToken(), optimizer=optimizer)
 
     def seconds(function, *shapes) -> float:
         jax.clear_caches()

@@ -60,8 +60,8 @@ def programs(spec, objective, remat) -> tuple[Counter, Counter]:
     """(of the training step, of the initialisation)."""
     model = Model(spec)
     optimizer = AdamW(learning_rate=Constant(peak=1e-3), decay=0.1).build()
-    step = functools.partial(train_step, apply=functools.partial(model.apply, run=Run(remat=remat)),
-                             objective=objective, optimizer=optimizer)
+    apply = functools.partial(model.apply, run=Run(remat=remat), scored=False)
+    step = functools.partial(train_step, apply=apply, objective=objective, optimizer=optimizer)
     key = jax.random.key(0)
     begin = jax.jit(lambda key: start(model.init(key), optimizer, 0)).trace(key)
     state = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), begin.out_info)

@@ -118,28 +118,30 @@ def _prepared(experiment, workdir: Path):
     """(model, stream, place, jitted step, state, mesh) as `train.py` makes them."""
     import jax
 
-    from transformer import launch, wiring
+    from transformer import beginning, launch, wiring
     from transformer.nn.context import Run
     from transformer.nn.door import Model
+    from transformer.training.division import require_division
     from transformer.training.step import train_step
 
     wiring.require_kinds(experiment)
-    model = Model(experiment.model)
+    model, mesh = Model(experiment.model), experiment.mesh.build()
+    require_division(experiment, model.shapes(), mesh)
+    optimizer = experiment.optimizer.build()
+    abstract = beginning.planned(model, optimizer, experiment, mesh)
     with tempfile.TemporaryDirectory() as scratch:
         base = wiring.beginning(experiment, Path(scratch), workdir)
         tokenizer = wiring.tokenizer_of(experiment, Path(scratch), workdir)
         wiring.require_vocabulary(model, tokenizer, experiment.objective)
         data, _ = wiring.training_data(experiment, tokenizer)
-        stream, mesh = data.stream(experiment), experiment.mesh.build()
-        place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
-        optimizer = experiment.optimizer.build()
-        state, _ = launch.placed(
-            functools.partial(launch.begin, model, optimizer, experiment, base), mesh)
+        state, _ = beginning.begin(model, optimizer, experiment, base, abstract)
+    apply = functools.partial(model.apply, run=experiment.run or Run(), scored=False)
     step = jax.jit(functools.partial(
-        train_step, apply=functools.partial(model.apply, run=experiment.run or Run()),
-        objective=experiment.objective, optimizer=optimizer, average=experiment.average),
+        train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
+        average=experiment.average), out_shardings=(beginning.places(abstract), None),
         donate_argnums=0)
-    return model, stream, place, step, state, mesh
+    place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
+    return model, data.stream(experiment), place, step, state, mesh
 
 
 def _stage(options, overrides):
