@@ -24,8 +24,32 @@ causal attention by half, the output matrix once, lookups, norms and recomputati
 (`transformer.nn.count`). "Of the matmul rate" is those FLOPs a second over the rate of one matrix
 product that was measured in the same run: [4096, 256] x [256, 1024] on a CPU, [8192, 8192] x
 [8192, 8192] in bf16 with random numbers on an accelerator. MFU is the same over the data sheet's
-peak, and n/a where the device's is unknown. `python -m transformer profile CONFIG` shows where the
-rest of a step goes.
+peak, and n/a where the device's is unknown.
+"""
+PROFILE = """## Where the time of a step goes
+
+`python -m transformer profile CONFIG [--steps=N] [--json=PATH] [--field=VALUE ...]` takes steps as
+training does, writes a trace for TensorBoard or Perfetto (`--trace=DIR`), and prints a table whose
+rows add up to the step as it was traced; the step without the trace stands below it.
+
+| row | |
+|---|---|
+| data wait, host | the device had nothing to do: no batch was there, or the host did other things |
+| embedding, attention, norms, ... | these modules; what the backward pass recomputes is backward |
+| residual and loop | sums around sublayers; slices and stacks that the loop over layers makes |
+| head and loss | the vocabulary's scores, and the loss |
+| optimizer | clipping, moments, the update |
+| unnamed | operations of other programs than the step |
+| collectives | communication that no arithmetic hides; all of it stands below the table |
+| other | nothing that the trace names |
+
+Operations at the same time share it. A fused operation counts for the part of its last result, and
+a copy or zeros without a name for the operation that it is next to. The floor of a row is the
+larger of its FLOPs at the matmul rate and the bytes that it must move at least at the bandwidth,
+both measured before: weights read twice and their gradient written, a sublayer's or norm's stream moved
+five times, the optimizer's state read and written. On GPUs XLA's graphs of kernels are left off,
+for their kernels have no names; a step without the profile launches faster. The table is of the
+first device.
 """
 
 
@@ -49,6 +73,7 @@ def page(folder: Path) -> str:
         if not here:
             parts.append("Nothing was measured on one yet; the goals wait for it.\n")
         parts.append(table(goals.accelerator(here, goals=slug == EXPECTED), here))
+    parts.append(PROFILE)
     return "\n".join(parts)
 
 
