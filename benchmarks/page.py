@@ -46,10 +46,10 @@ rows add up to the step as it was traced; the step without the trace stands belo
 Operations at the same time share it. A fused operation counts for the part of its last result, and
 a copy or zeros without a name for the operation that it is next to. The floor of a row is the
 larger of its FLOPs at the matmul rate and the bytes that it must move at least at the bandwidth,
-both measured before: weights read twice and their gradient written, a sublayer's or norm's stream moved
-five times, the optimizer's state read and written. On GPUs XLA's graphs of kernels are left off,
-for their kernels have no names; a step without the profile launches faster. The table is of the
-first device.
+both measured before: weights read twice and their gradient written, a sublayer's or norm's stream
+moved five times, the optimizer's state read and written. On GPUs XLA's graphs of kernels are left
+off, for their kernels have no names; a step without the profile launches faster. The table is of
+the first device.
 """
 
 

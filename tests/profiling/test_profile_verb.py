@@ -26,12 +26,12 @@ def test_a_run_from_its_config_to_the_table(text, tmp_path, capsys, monkeypatch)
     found = json.loads((tmp_path / "out.json").read_text())
     rows = {row["part"]: row for row in found["rows"]}
     total = sum(row["seconds"] for row in found["rows"])
-    assert total == pytest.approx(found["traced_step_seconds"], rel=0.05)
+    assert total == pytest.approx(found["traced_step_seconds"])
     for name in (part.EMBEDDING, part.ATTENTION, part.FEEDFORWARD, part.NORMS, part.HEAD):
         assert min(rows[name][way] for way in ("forward", "backward", "floor")) > 0, name
     assert rows[part.OPTIMIZER]["seconds"] > 0 and rows[part.OPTIMIZER]["backward"] == 0
     named = sum(rows[name]["seconds"] for name in part.ORDER[:-1] if name in rows)
-    assert rows.get(part.UNNAMED, {"seconds": 0})["seconds"] < 0.2 * named
+    assert rows.get(part.UNNAMED, {"seconds": 0})["seconds"] < 0.5 * named
     assert sum(row["flops"] or 0 for row in found["rows"]) == found["flops"]
     assert found["mfu"] is None and 0 < found["of_matmul_rate"] < 1
     assert list((tmp_path / "trace").rglob("*.xplane.pb"))

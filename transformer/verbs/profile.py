@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import functools
 import importlib.metadata
 import itertools
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from transformer.error import UserError, require_folder
 
-WARM = 2  # steps before anything is measured: the first compiles
 TEXT = """Takes training steps of a config, writes a trace that TensorBoard and Perfetto open, and
 prints where the time of a step goes. Rows add up to the step as it was traced. Time at which the
 device does several things is shared among them; data wait, host and collectives are what nothing
@@ -47,6 +44,7 @@ def command(arguments: list[str]) -> int:
     workdir = options.workdir or Path("runs") / Path(options.config.partition(":")[0]).stem
     _name_every_kernel()
     from transformer.launch import configure
+    from transformer.profiling.measure import profile
 
     configure()
     experiment = _stage(options, overrides)
@@ -56,44 +54,6 @@ def command(arguments: list[str]) -> int:
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     return 0
-
-
-def profile(experiment, steps: int, trace: Path, workdir: Path) -> dict:
-    """What the verb prints, as numbers. Seconds are those of one step; see `table.rows`."""
-    import jax
-    import numpy as np
-
-    from transformer import launch
-    from transformer.nn.context import Run
-    from transformer.profiling.attribution import attribute, communicating
-    from transformer.profiling.floor import Work, work
-    from transformer.profiling.machine import bandwidth, matmul_rate
-    from transformer.profiling.program import instructions
-    from transformer.profiling.steps import take, traced
-    from transformer.profiling.table import rows
-    from transformer.profiling.trace import read
-
-    dtype = (experiment.run or Run()).dtype
-    rate, moved = matmul_rate(dtype), bandwidth()
-    model, stream, place, step, state, mesh = _prepared(experiment, workdir)
-    with launch.mesh_context(mesh):
-        batches = stream.iterate()
-        compiled = step.lower(state, place(stream[0])).compile()
-        _, _, state = take(WARM, compiled, place, batches, state)
-        plain, _, state = take(steps, compiled, place, batches, state)
-        slow, waited, state = traced(trace, steps, compiled, place, batches, state)
-    ops, spans, window = read(trace, instructions(compiled.as_text()))
-    shares = {part: Work(one.flops / mesh.size, one.bytes / mesh.size) for part, one in
-              work(model, state, stream[0], np.dtype(dtype).itemsize).items()}
-    table = rows(attribute(ops, spans, *window), steps, shares, rate, moved)
-    flops, peak = launch.flops_and_peak(experiment, model, stream)
-    return {"device": jax.devices()[0].device_kind, "devices": mesh.size, "dtype": dtype,
-            "steps": steps, "rows": table, "step_seconds": plain, "traced_step_seconds": slow,
-            "seconds_data": waited,
-            "seconds_collectives": communicating(ops, *window) / 1e9 / steps,
-            "floor": sum(row["floor"] or 0 for row in table), "flops": flops, "matmul_rate": rate,
-            "bandwidth": moved, "of_matmul_rate": flops / plain / rate / mesh.size,
-            "mfu": peak and flops / plain / peak, "trace": str(trace)}
 
 
 def report(found: dict) -> str:
@@ -112,36 +72,6 @@ def report(found: dict) -> str:
         f"{1e3 * found['seconds_collectives']:,.3f} ms, hidden or not",
         f"{found['devices']} x {found['device']}, the first one's time; trace of {found['steps']} "
         f"steps in {found['trace']}"))
-
-
-def _prepared(experiment, workdir: Path):
-    """(model, stream, place, jitted step, state, mesh) as `train.py` makes them."""
-    import jax
-
-    from transformer import beginning, launch, wiring
-    from transformer.nn.context import Run
-    from transformer.nn.door import Model
-    from transformer.training.division import require_division
-    from transformer.training.step import train_step
-
-    wiring.require_kinds(experiment)
-    model, mesh = Model(experiment.model), experiment.mesh.build()
-    require_division(experiment, model.shapes(), mesh)
-    optimizer = experiment.optimizer.build()
-    abstract = beginning.planned(model, optimizer, experiment, mesh)
-    with tempfile.TemporaryDirectory() as scratch:
-        base = wiring.beginning(experiment, Path(scratch), workdir)
-        tokenizer = wiring.tokenizer_of(experiment, Path(scratch), workdir)
-        wiring.require_vocabulary(model, tokenizer, experiment.objective)
-        data, _ = wiring.training_data(experiment, tokenizer)
-        state, _ = beginning.begin(model, optimizer, experiment, base, abstract)
-    apply = functools.partial(model.apply, run=experiment.run or Run(), scored=False)
-    step = jax.jit(functools.partial(
-        train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
-        average=experiment.average), out_shardings=(beginning.places(abstract), None),
-        donate_argnums=0)
-    place = functools.partial(launch.place_batch, experiment.accumulate, mesh)
-    return model, data.stream(experiment), place, step, state, mesh
 
 
 def _stage(options, overrides):
