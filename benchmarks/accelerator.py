@@ -98,7 +98,7 @@ def compare(workload: str, options) -> dict:
              "turn": TURN if options.scale == "published" else 0.1}
     seconds = 60 * options.minutes / len(options.workloads)
     sides = race("benchmarks.accelerator", ("ours", *options.peers), asked, seconds, ROUNDS,
-                 SETTINGS)
+                 SETTINGS, alone=True)
     tokens = work.length + work.source
     table = {side.name: side.about | {
         "rows_per_second": side.median("rows_per_second"),
@@ -116,8 +116,8 @@ def compare(workload: str, options) -> dict:
         print(f"{workload:12s} {name:8s} {row['tokens_per_second']:12,.0f} tokens/s   "
               f"{row['rows']:4d} rows a step   first step after "
               f"{row['seconds_to_first_step']:.0f} s")
-    if options.peers:
-        best = max(options.peers, key=lambda name: table[name]["tokens_per_second"])
+    if others := [side.name for side in sides[1:]]:
+        best = max(others, key=lambda name: table[name]["tokens_per_second"])
         found["ratio"] = ours["tokens_per_second"] / table[best]["tokens_per_second"]
         found["best_peer"] = best
         print(f"{workload:12s} over the best of the others ({best}): {found['ratio']:.2f} "

@@ -55,16 +55,23 @@ GROWING = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
 
 def race(module: str, names, options: dict, seconds: float, rounds: int = 5,
-         settings: dict[str, str] = GROWING) -> list[Side]:
+         settings: dict[str, str] = GROWING, alone: bool = False) -> list[Side]:
     """Every side once a round, in alternating order, for so long and at least so many rounds.
 
-    settings: environment variables of the sides.
+    settings: environment variables of the sides. alone: whether the first side goes on, without
+    those of the others that cannot begin.
     """
     with contextlib.ExitStack() as stack:
         sides = []
         for name in names:
             print(f"preparing {name} ...", file=sys.stderr, flush=True)
-            sides.append(Side(module, name, options, settings))
+            try:
+                sides.append(Side(module, name, options, settings))
+            except SystemExit as error:
+                if not (alone and sides):
+                    raise
+                print(error, file=sys.stderr, flush=True)
+                continue
             stack.callback(sides[-1].end)
         for side in sides:  # the first turn warms up
             side.turn()

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from families import ALL, TRANSLATORS, cells, value
 
 from transformer.nn.count import train_flops
 from transformer.nn.door import Model
@@ -12,7 +13,6 @@ from transformer.training.optimizer import AdamW
 from transformer.training.schedule import Constant
 from transformer.training.step import start
 from transformer.zoo.gpt2 import gpt2
-from transformer.zoo.t5 import t5
 
 B, T, S, D, L, V = 3, 10, 7, 24, 4, 50
 
@@ -37,14 +37,14 @@ def test_a_decoder():
     assert found[part.OPTIMIZER].bytes == pytest.approx(7 * 4 * count, abs=32)
 
 
-@pytest.mark.parametrize("spec,batch", [
-    (t5("tiny"), dict(tokens=(B, T), source_tokens=(B, S))),
-    (gpt2("tiny"), dict(tokens=(B, T))),
-])
-def test_nothing_of_the_arithmetic_is_lost(spec, batch):
-    model, found = needed(spec, **batch)
-    source = S if "source_tokens" in batch else 0
-    assert sum(one.flops for one in found.values()) == B * train_flops(model, T, source)
+@pytest.mark.parametrize("name", cells(ALL, ("t5", "albert", "electra", "rnn")))
+def test_every_part_of_a_family_has_a_row(name):
+    spec = value(name)
+    source = {"source_tokens": (B, S)} if name in TRANSLATORS else {}
+    model, found = needed(spec, tokens=(B, T), **source)
+    flops = sum(one.flops for one in found.values())
+    assert flops == pytest.approx(B * train_flops(model, T, S if source else 0))
+    assert set(found) <= set(part.ORDER) - {part.UNNAMED}
 
 
 def test_the_slower_of_the_two_is_the_floor():
