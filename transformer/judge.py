@@ -13,7 +13,7 @@ from transformer.answers import answers
 from transformer.error import UserError
 from transformer.nn.context import Run
 from transformer.nn.door import Model, unstack
-from transformer.ops.placement import filled
+from transformer.ops.placement import fetched, filled
 from transformer.ops.unscored import whole
 from transformer.spec import Spec, nearest
 from transformer.tasks.metric import bits_per_byte, perplexity
@@ -58,7 +58,7 @@ class Judge:
         for batch in self.stream.evaluation(filled(self.rows)):
             if stopped():
                 return None
-            terms, outputs = jax.device_get(self.step(params, batch, key))
+            terms, outputs = fetched(self.step(params, batch, key))
             for name, term in terms.items():
                 old = sums.get(name, (0.0, 0.0, 0.0))
                 sums[name] = (old[0] + float(term.sum), old[1] + float(term.weight),

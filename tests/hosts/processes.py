@@ -25,23 +25,25 @@ class Cluster:
     folder: pathlib.Path
     text: pathlib.Path
 
-    def begin(self, run: str, number: int, *flags: str, devices: int = 1, **extra: str):
-        """One process; `extra` goes into its environment."""
+    def begin(self, run: str, number: int, *flags: str, devices: int = 1, config=(), **extra: str):
+        """One process, of another config if one is given; `extra` goes into its environment."""
+        config = config or (f"{CONFIG}:text={self.text},steps=4000", "--batch=8")
         environment = {**os.environ, "TRANSFORMER_CACHE": str(self.folder / "cache"),
                        "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu",
                        "JAX_NUM_CPU_DEVICES": str(devices),
                        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1", **extra}
-        words = [sys.executable, str(ROOT / "train.py"), f"{CONFIG}:text={self.text},steps=4000",
-                 f"--workdir={self.folder / run}", "--batch=8", *flags]
+        words = [sys.executable, str(ROOT / "train.py"), *config,
+                 f"--workdir={self.folder / run}", *flags]
         with open(self.folder / f"{run}.{number}.out", "a") as out:
             return subprocess.Popen(words, cwd=ROOT, env=environment, stdout=out,
                                     stderr=subprocess.STDOUT)
 
     @contextlib.contextmanager
-    def together(self, run: str, count: int, *flags: str, devices: int = 1):
+    def together(self, run: str, count: int, *flags: str, devices: int = 1, config=()):
         """`count` processes of one run; those that are left at the end are killed."""
         where = [f"--coordinator=localhost:{free_port()}", f"--processes={count}"]
-        processes = [self.begin(run, n, *where, f"--process={n}", *flags, devices=devices)
+        processes = [self.begin(run, n, *where, f"--process={n}", *flags, devices=devices,
+                                config=config)
                      for n in range(count)]
         try:
             yield processes
@@ -50,9 +52,9 @@ class Cluster:
                 process.kill()
                 process.wait()
 
-    def alone(self, run: str, *flags: str) -> None:
+    def alone(self, run: str, *flags: str, config=()) -> None:
         """The run as one process, to its end."""
-        assert self.begin(run, 0, *flags).wait(PATIENCE) == 0, self.said(run, 0)
+        assert self.begin(run, 0, *flags, config=config).wait(PATIENCE) == 0, self.said(run, 0)
 
     def wait_for_step(self, run: str, step: int, processes) -> None:
         """Returns when `step` is logged; fails if a process ends before."""
@@ -68,6 +70,10 @@ class Cluster:
         path = self.folder / run / "metrics.jsonl"
         text = path.read_text() if path.exists() else ""
         return [json.loads(line) for line in text[:text.rfind("\n") + 1].splitlines()]
+
+    def summary(self, run: str) -> dict:
+        """The summary of a finished run."""
+        return json.loads((self.folder / run / "summary.json").read_text())
 
     def said(self, run: str, number: int) -> str:
         """What a process has printed, without gloo's remarks."""

@@ -135,3 +135,19 @@ def test_slurm_is_found(cluster):
                                SLURM_LOCALID=str(n), **tasks) for n in range(2)]
     assert statuses(processes) == [0, 0], cluster.said("slurm", 0)
     assert "2 x cpu" in cluster.said("slurm", 0)
+
+
+@pytest.mark.full
+def test_stages_tasks_and_samples_come_out_as_on_one_process(cluster):
+    quick = ["configs/quickstart.py", "--pretrain.steps=6", "--pretrain.evaluate_every=3",
+             "--pretrain.data.megabytes=0.3", "--pretrain.tokens=8", "--scratch.steps=2",
+             "--finetune.steps=4", "--finetune.evaluate_every=2"]
+    with cluster.together("quick", 2, config=quick) as processes:
+        assert statuses(processes) == [0, 0], cluster.said("quick", 0)
+    cluster.alone("quick whole", config=quick)
+    for stage in ("pretrain", "scratch", "finetune"):
+        same_numbers(cluster.log(f"quick/{stage}"), cluster.log(f"quick whole/{stage}"))
+        found, wanted = (cluster.summary(f"{run}/{stage}") for run in ("quick", "quick whole"))
+        assert found.keys() == wanted.keys() and found["samples"] == wanted["samples"]
+        for name in ("test_loss", "test_accuracy", "data_units", "judged_step"):
+            assert found[name] == pytest.approx(wanted[name], rel=2e-4), (stage, name)

@@ -14,6 +14,7 @@ from transformer.generation.alone import Alone
 from transformer.generation.beam import Beam, PowerPenalty, WuPenalty
 from transformer.generation.constraint import Seen, constrained
 from transformer.generation.prompt import fit
+from transformer.ops.placement import fetched
 from transformer.ops.sampling import Greedy, Sample
 from transformer.spec import Spec
 
@@ -55,7 +56,7 @@ def generate(model, params, batch: dict, *, tokens: int, choose: Spec = Greedy()
     made = Generator(model, choose, capacity, vocab, run, tuple(constraints),
                      -(-tokens // 16) * 16).loop(params, fitted, ends(stop, pad, tokens), key)
     rows = len(batch["tokens"]) * len(made["tokens"]) // len(fitted["tokens"])
-    made = {name: array[:rows] for name, array in jax.device_get(made).items()}
+    made = {name: array[:rows] for name, array in fetched(made).items()}
     return {**made, "tokens": made["tokens"][:, :tokens]}
 
 

@@ -139,6 +139,17 @@ def filled(rows: int) -> int:
     return -(-rows // ways) * ways
 
 
+def fetched(tree):
+    """The arrays on the host, whole; what devices of several processes hold, in each process."""
+    from jax.experimental.multihost_utils import process_allgather
+
+    def one(x):
+        alone = not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
+        return x if alone else process_allgather(x, tiled=True)
+
+    return jax.device_get(jax.tree.map(one, tree))
+
+
 def letters(path: str, rank: int) -> str:
     """The letters of the parameter at `path`; stacked leaves get a leading L.
 

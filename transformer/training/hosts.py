@@ -134,12 +134,13 @@ class Hosts(Alone):
         if isinstance(error, jax.errors.JaxRuntimeError):
             time.sleep(VERDICT)  # most likely another process died, and the watch ends this one
         text, status = explained(error) or _fault(error)
-        if explained(error) is None or "--debug" in sys.argv:
+        shown = explained(error) is None or "--debug" in sys.argv
+        if shown:
             traceback.print_exception(error)
         elif not self.first:
             self._all(end=[text, status])
             time.sleep(VERDICT)  # process 0 tells of it, once where all made the same mistake
-        self._end(text, status)
+        self._end(text, status, shown)
 
     def _all(self, **message) -> None:
         for line in self._lines.values():
@@ -170,7 +171,7 @@ class Hosts(Alone):
         self._end(f"{text} ({self._who[number]})" if mistake else f"{self._who[number]}: {text}",
                   status)
 
-    def _end(self, message: str, status: int) -> None:
+    def _end(self, message: str, status: int, shown: bool = False) -> None:
         """Says why the run is over, here and to all, and ends this process at once.
 
         Leaving by the interpreter's own way would wait for processes that are dead.
@@ -181,7 +182,7 @@ class Hosts(Alone):
                 time.sleep(1.0)  # the service in this process is what the others live by
             else:
                 self._all(end=[message, status])
-            leave(message, status)
+            leave("" if shown else message, status)
 
 
 def _fault(error: BaseException) -> tuple[str, int]:
