@@ -12,6 +12,7 @@ from conformance import CELLS
 
 from transformer.error import UserError
 from transformer.ops import backend, cudnn
+from transformer.ops.attention import attend
 from transformer.ops.case import Case
 from transformer.ops.reach import Causal, Everywhere, Global, Prefix, Window
 from transformer.ops.sight import Sight
@@ -93,6 +94,26 @@ def test_cudnn_is_lowered_for_gpus(monkeypatch, reach, segments, how):
     assert f'"mask_type": "{how}"' in text.replace("\\22", '"')
     window = 101 if reach == Causal() & Window(width=100) else 0
     assert f'"sliding_window_length": {window}' in text.replace("\\22", '"')
+
+
+def test_cudnn_adds_the_bias():
+    """Beyond the matrix, whose rows all hold padding or several documents."""
+    draw = np.random.default_rng(0)
+    q, k, v = (jnp.asarray(draw.standard_normal((2, 8, 4, 16)), jnp.float32) for _ in range(3))
+    bias_BHTS = jnp.asarray(draw.standard_normal((1, 4, 8, 8)), jnp.float32)
+    row = jnp.arange(8)[None]
+    case = Case("gpu", "float32", 8, 8, 4, 4, 16, Causal(), segments=False, bias=True)
+    sight = Sight(row, row, reach=Causal())
+    got = cudnn.attend(case, q, k, v, sight, 0.3, bias_BHTS, implementation="xla")
+    want = attend(q, k, v, sight.see(), 0.3, bias_BHTS=bias_BHTS)
+    np.testing.assert_allclose(got, want, atol=2e-6)
+
+
+def test_cudnn_is_given_a_mask_where_slots_are_not_those_of_the_row():
+    """It would count a part of a row's queries from the first key."""
+    for reach in (Causal(), Causal() & Window(width=3)):
+        alone = PLAIN._replace(reach=reach, segments=False)
+        assert not cudnn.masked(alone) and cudnn.masked(alone._replace(parted=True))
 
 
 def test_the_page_says_what_the_matrix_says():
