@@ -63,8 +63,8 @@ def report(found: dict) -> str:
     mfu = "n/a (unknown device)" if found["mfu"] is None else f"{found['mfu']:.1%}"
     return "\n".join((
         text(found["rows"]),
-        f"step {1e3 * found['step_seconds']:,.3f} ms without the trace; of that the least possible "
-        f"is {found['floor'] / found['step_seconds']:.0%}",
+        f"step {1e3 * found['step_seconds']:,.3f} ms without the trace; the floor is "
+        f"{found['floor'] / found['step_seconds']:.0%} of that",
         f"{found['of_matmul_rate']:.1%} of the measured matmul rate "
         f"({found['matmul_rate'] / 1e9:,.0f} GFLOP/s {found['dtype']}), MFU {mfu}; memory "
         f"{found['bandwidth'] / 1e9:,.0f} GB/s measured",
