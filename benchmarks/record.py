@@ -13,6 +13,7 @@ import subprocess
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parent / "results"
+WRITTEN = (":(top,exclude)benchmarks/results", ":(top,exclude)docs/speed.md")  # by benchmarks
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "sentencepiece", "grain", "torch",
             "transformers")
 
@@ -59,12 +60,13 @@ def environment() -> dict:
 
 
 def commit() -> str | None:
-    """The commit that is checked out, with a + where files differ from it."""
+    """The commit that is checked out, with a + where files differ from it, but for results."""
     told = lambda *words: subprocess.run(["git", *words], cwd=RESULTS, capture_output=True,
                                          text=True).stdout.strip()
     try:
         now = told("rev-parse", "--short", "HEAD")
-        return now + "+" * bool(told("status", "--porcelain", "-uno")) if now else None
+        changed = told("status", "--porcelain", "-uno", "--", ":/", *WRITTEN)
+        return now + "+" * bool(changed) if now else None
     except OSError:
         return None
 
