@@ -113,6 +113,7 @@ def test_what_does_not_fit_names_what_would_help():
     assert record["fits"] is False and record["memory"]["total"] == plan.memory.total
 
 
+@pytest.mark.full  # traces a dozen steps
 def test_the_mildest_setting_that_is_enough_is_named():
     half = counted(step()).activations / 2
     names = lambda over: {one.settings for one in advice(step(), example(), over)}
@@ -129,6 +130,7 @@ def test_advice_of_a_program_that_did_not_compile(monkeypatch):
     assert "at least 1,024.00 GiB of 1.00 MiB" in "\n".join(report.lines(plan))
 
 
+@pytest.mark.full  # traces some twenty steps
 def test_search_takes_the_most_rows_then_the_cheapest(monkeypatch):
     """The compiler needs six tenths of what is counted: more rows fit than the count says."""
     needs = lambda step: 0.6 * counted(step).total

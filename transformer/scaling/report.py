@@ -152,6 +152,8 @@ def duration(seconds: float | None) -> str:
         return "n/a"
     unit, times = next(((u, n) for u, n in (("s", 1), ("ms", 1e3)) if seconds * n >= 1),
                        ("us", 1e6))
+    if 0 < seconds < 1e-6:
+        return "< 1 us"
     return f"{seconds * times:.3g} {unit}"
 
 

@@ -23,10 +23,11 @@ def command(arguments: list[str]) -> int:
     if WITHIN not in os.environ:
         # JAX reads the number of devices, and libtpu its settings, once, when they start
         environment = {**os.environ, **topologies.environment(topology), WITHIN: "1"}
-        program = [sys.executable, "-m", "transformer", "plan", *arguments]
+        again = [*arguments, *(word for word in sys.argv if word == "--debug")]
+        program = [sys.executable, "-m", "transformer", "plan", *again]
         status = subprocess.run(program, env=environment).returncode
         if status < 0:
-            raise UserError(f"the compiler ended with signal {-status}; with --debug it says more")
+            raise UserError(f"the compiler ended with signal {-status}; give it more memory, or a smaller machine")
         return status
     return _planned(options, overrides, topology)
 
