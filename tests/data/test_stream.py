@@ -116,6 +116,12 @@ def test_slices_make_up_the_global_batch(corpus, kind, hosts):
         assert hashlib.sha256(digests).hexdigest() == batch_hash(whole)
 
 
+def test_any_rows_can_be_asked_for(corpus):
+    stream, wanted = make("chunks", corpus), (0, 3)
+    found = next(stream.iterate(5, wanted=wanted))
+    assert row_digests(found) == [row_digests(stream[5])[n] for n in wanted]
+
+
 def test_a_slice_computes_no_other_row(corpus, monkeypatch):
     stream, asked = make("chunks", corpus), []
     drawn = stream._rows.draw

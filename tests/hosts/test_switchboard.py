@@ -50,6 +50,11 @@ def together(monkeypatch):
         return made, ends
 
     yield together
+    for hosts in made:  # nothing may end this very process once `leave` is itself again
+        hosts._left.update(range(len(made)))
+        hosts._end = lambda *_: None
+        with hosts._ending:
+            pass
     for hosts in made:
         for line in hosts._lines.values():
             line.close()
