@@ -23,7 +23,8 @@ MESHES = {  # sizes of the axes; slices that the batch is cut into
     "sequence": (dict(sequence=4), 1), "rows": (dict(data=2, fsdp=2, tensor=2), 2),
     "positions": (dict(fsdp=2, tensor=2, sequence=2), 1)}
 SMALLER = {("electra", "tensor"): (dict(tensor=2), 1)}  # its generator has two heads
-COVER = (("gpt2", "fsdp"), ("gpt2", "tensor"), ("electra", "rows"), ("t5", "positions"))
+COVER = (("gpt2", "fsdp"), ("gpt2", "tensor"), ("gpt2", "sequence"), ("electra", "rows"),
+         ("t5", "positions"))
 SPLIT = {"tensor": "HGFV", "fsdp": "DR"}  # each axis cuts one such dimension of a parameter
 HERE = Path(__file__).resolve()
 
