@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
     mesh = meshes.asked(options)
     loaded = load(options.checkpoint, mesh=mesh)
     experiment = changed(loaded.experiment, options)
-    require_lengths(experiment.rows, mesh)
+    require_lengths(experiment, mesh)
     if options.predictions and experiment.task is None:
         raise UserError("--predictions: only tasks answer records; this checkpoint models text")
     if "beams" in given and not getattr(experiment.task, "generates", False):

@@ -106,7 +106,7 @@ def train(stage: str, experiment, workdir: Path, fresh: bool, hosts) -> int:
                 better="lower" if lower_is_better(experiment.best) else "higher", hosts=hosts)
             done, state, counters, fresh_names = launch.resume(checkpoints, abstract, begin,
                                                                stream.fingerprint)
-            apply = functools.partial(model.apply, run=run, scored=False)
+            apply = model.stepped(run)
             step = jax.jit(stop.asking(functools.partial(
                 train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
                 average=experiment.average)), out_shardings=(beginning.places(abstract), None),

@@ -40,9 +40,8 @@ def row_flops(work: Workload) -> float:
 
 
 def batch(work: Workload, rows: int) -> dict:
-    """[1, rows, ...] on the device. No segments: the rows are whole, and the peer has none."""
-    made = ours.batch(work.shape(rows))
-    return {name: array for name, array in made.items() if not name.endswith("segments")}
+    """[1, rows, ...] on the device, with segments as in training; the peer's rows need no mask."""
+    return ours.batch(work.shape(rows))
 
 
 def training(work: Workload, run, rows: int):

@@ -70,7 +70,7 @@ def stepping(made: Model, objective, run: Run, data: dict):
     """(compiled step, state) of any model for batches like this one."""
     optimizer = AdamW(learning_rate=Constant(peak=1e-4), decay=0.1).build()
     state = start(jax.jit(made.init)(jax.random.key(0)), optimizer, 0)
-    apply = functools.partial(made.apply, run=run, scored=False)
+    apply = made.stepped(run)
     step = jax.jit(functools.partial(train_step, apply=apply, objective=objective,
                                      optimizer=optimizer), donate_argnums=0)
     return step.lower(state, data).compile(), state

@@ -122,8 +122,8 @@ def require_kinds(experiment: Experiment) -> None:
 
 def require_attention(experiment: Experiment, mesh) -> None:
     """UserError where the backend of attention that is asked for cannot serve this model."""
-    length = getattr(experiment.rows, "length", 0)
-    source = getattr(experiment.rows, "source_length", None) or length
+    rows = experiment.rows
+    length, source = experiment.objective.read(rows.length, getattr(rows, "source_length", None))
     require_backend(experiment.model, experiment.run or Run(), length, source, mesh)
 
 

@@ -38,6 +38,9 @@ PLAIN = Case("gpu", "bfloat16", 1024, 1024, 12, 12, 64, Causal())
     (PLAIN._replace(platform="tpu", keys=1000), "tiles", "multiples of 128, not 1000"),
     (PLAIN._replace(platform="tpu", reach=Causal() | Prefix(), prefix=True), "tiles",
      "differs from row to row"),
+    (PLAIN._replace(platform="tpu", reach=Causal() | Prefix()), "tiles",
+     "differs from row to row"),
+    (PLAIN._replace(platform="rocm"), "tiles", None),
     (PLAIN._replace(platform="tpu", reach=Window(width=9) | Global(count=1)), "tiles",
      "global tokens of packed documents"),
     (PLAIN._replace(platform="tpu", reach=Window(width=9) | Global(count=1), aligned=True),
@@ -57,7 +60,8 @@ def test_the_choice_and_its_reason(caplog, case, chosen, why):
 def test_what_is_asked_for_is_used_or_refused():
     arrays = [jnp.ones((1, 4, 2, 8))] * 3
     sight = Sight(jnp.arange(4)[None], jnp.arange(4)[None])
-    with pytest.raises(UserError, match="run.attention=cudnn: cuDNN runs on NVIDIA GPUs, not on"):
+    with pytest.raises(UserError, match="run.attention=cudnn: cuDNN runs on NVIDIA GPUs from "
+                                        "Ampere on, not on"):
         backend.attention(*arrays, sight, 1.0, backend="cudnn")
     programs = {name: str(jax.make_jaxpr(lambda *a, name=name: backend.attention(
         *a, sight, 1.0, backend=name))(*arrays)) for name in ("xla", "tiles", "auto")}
@@ -123,7 +127,7 @@ def test_the_page_says_what_the_matrix_says():
     assert len(CELLS) == 288
 
 
-def test_gradients_of_a_mesh_with_fewer_key_value_heads():
+def test_key_value_heads_are_enough_for_the_devices():
     """Heads are repeated until devices share them evenly; each query head keeps its own."""
     x = jnp.arange(2.0)[None, None, :, None]
     np.testing.assert_array_equal(backend._enough(x, 4)[0, 0, :, 0], [0, 0, 1, 1])

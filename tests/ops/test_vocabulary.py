@@ -42,7 +42,8 @@ def both(untied, bias, how, dtype="float32"):
 
 @pytest.mark.parametrize("untied,bias,how,rows", [
     *itertools.product((False, True), (False, True), HOW, (6,)),
-    (False, True, HOW[3], 1), (True, False, HOW[3], B * T)], ids=str)
+    (False, True, HOW[3], 1), (True, False, HOW[3], B * T),
+    (False, True, HOW[3], 7)], ids=str)  # the last of seven groups is filled up
 def test_parts_give_what_whole_logits_give(monkeypatch, untied, bias, how, rows):
     monkeypatch.setitem(vocabulary.SCORES, "cpu", rows * V)
     whole, parts = both(untied, bias, how)

@@ -14,7 +14,6 @@ from transformer.nn.door import Model
 from transformer.nn.head import Masked, Tied
 from transformer.nn.model import EncoderDecoder, Pair
 from transformer.nn.recurrent import RecurrentEncoderDecoder
-from transformer.ops.reach import Both, Causal, Reach
 
 # Parameters that no activation is multiplied with: looked up, added, or scaling element by element;
 # and the scores' vector of additive attention, which is multiplied with every pair of positions.
@@ -111,11 +110,4 @@ def _scores(layer, width, tokens, source) -> float:
     H, _, K = layer.sizes(width)
     if isinstance(layer, CrossAttention):
         return 4.0 * tokens * source * H * K
-    return 4.0 * tokens * tokens * H * K * (0.5 if _causal(layer.reach) else 1.0)
-
-
-def _causal(reach: Reach) -> bool:
-    """Whether no key after the query is seen. A window that is not exploited saves nothing."""
-    if isinstance(reach, Both):
-        return _causal(reach.one) or _causal(reach.other)
-    return isinstance(reach, Causal)
+    return 4.0 * tokens * tokens * H * K * (0.5 if layer.reach.backward else 1.0)

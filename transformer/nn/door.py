@@ -9,8 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from transformer.nn.attention import Attention
 from transformer.nn.context import Run
-from transformer.nn.model import SourceToTarget
+from transformer.nn.model import Decoder, SourceToTarget
 from transformer.ops.unscored import whole
 from transformer.spec import Spec
 
@@ -71,6 +72,25 @@ class Model:
         found = self.spec.build().apply({"params": params}, batch, rng, run, **parts)
         return {name: whole(value) for name, value in found.items()} if scored else found
 
+    def stepped(self, run: Run = Run()):
+        """`apply` as steps call it: (params, batch, rng=None, part=None), with scores of the
+        vocabulary left unmade.
+
+        A row without `positions` holds one document and padding behind it (`data.rowset`). Where
+        attention only looks back, no token of it sees the padding, so segments say nothing then,
+        and kernels need no mask.
+        """
+        apply = functools.partial(self.apply, run=run, scored=False)
+        if not _looks_back(self.spec):
+            return apply
+
+        def bare(params, batch, rng=None, **part):
+            if "positions" not in batch:
+                batch = {name: array for name, array in batch.items() if name != "segments"}
+            return apply(params, batch, rng, **part)
+
+        return bare
+
     def open(self, params, batch, capacity: int, run: Run = Run(), slots: int | None = None):
         """A cache for `capacity` positions per row; encodes `source_tokens` where there are any.
 
@@ -111,6 +131,13 @@ class Model:
         """
         return self.spec.build().apply({"params": params}, cache, tokens_BW, parent_BW,
                                        segments_BW, run, method="grow")
+
+
+def _looks_back(spec: Spec) -> bool:
+    """Whether no token of this decoder sees a later one."""
+    return type(spec) is Decoder and all(
+        layer.reach.backward for segment in spec.stack.segments for block in segment.pattern
+        for _, layer in block.sublayers if isinstance(layer, Attention))
 
 
 @functools.cache

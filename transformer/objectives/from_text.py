@@ -28,6 +28,10 @@ class FromText(SequenceToSequence):
         """(S, T): the most tokens that source and target of a row of `length` can have."""
         raise NotImplementedError
 
+    def read(self, length, source=None):
+        S, T = self.sides(length + self.lookahead)
+        return T, S
+
     def make(self, text: np.ndarray, rng: np.random.Generator, tokenizer):
         """(source, target) of at least two tokens, int arrays without eos."""
         raise NotImplementedError

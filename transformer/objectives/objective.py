@@ -44,6 +44,11 @@ class Objective(Spec):
         """
         return example
 
+    def read(self, length: int, source: int | None = None) -> tuple[int, int]:
+        """(T, S): how many tokens the model reads, and those of the source if it has one, of rows
+        of these lengths."""
+        return length, source or length
+
     def weights(self, batch) -> dict[str, Any]:
         """{term: total weight} over the whole batch, without running the model."""
         raise NotImplementedError

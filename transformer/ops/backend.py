@@ -46,7 +46,7 @@ def attention(q_BTHK, k_BSGK, v_BSGK, sight, scale: float, keys_B=None, rate: fl
         return attend(q_BTHK, k_BSGK, v_BSGK, sight.see(), scale, keys_B, rate, bias_BHTS)
     mesh = jax.sharding.get_abstract_mesh()
     whole = mesh.empty or mesh.size == 1
-    cut = (lambda letters, shape: PartitionSpec()) if whole else functools.partial(_cut, mesh)
+    cut = functools.partial(_cut, mesh, _parts(mesh, whole, q_BTHK.shape[1]) > 1)
     case = _case(q_BTHK, k_BSGK, sight, bool(keys_B is not None and rate), bias_BHTS, mesh, whole)
     name = choose(case, backend)
     if name == "xla":
@@ -56,7 +56,7 @@ def attention(q_BTHK, k_BSGK, v_BSGK, sight, scale: float, keys_B=None, rate: fl
         return _alone(name, case, q_BTHK, k_BSGK, v_BSGK, sight, keys_B, bias_BHTS, None,
                       scale=scale, rate=rate)
     k_BSGK, v_BSGK = (_enough(x, mesh.shape["tensor"]) for x in (k_BSGK, v_BSGK))
-    parts = mesh.shape["sequence"]
+    parts = _parts(mesh, whole, q_BTHK.shape[1])
     kernel = splash.made(case, parts) if name == "splash" else None
     arrays = (q_BTHK, k_BSGK, v_BSGK, sight, keys_B, bias_BHTS, kernel)
     axis = "sequence" if parts > 1 else None
@@ -101,7 +101,8 @@ def _alone(name, case, q_BTHK, k_BSGK, v_BSGK, sight, keys_B, bias_BHTS, kernel,
 
 
 def _case(q_BTHK, k_BSGK, sight, dropout, bias_BHTS, mesh, whole) -> Case:
-    tensor, parts = (1, 1) if whole else (mesh.shape["tensor"], mesh.shape["sequence"])
+    tensor = 1 if whole else mesh.shape["tensor"]
+    parts = _parts(mesh, whole, q_BTHK.shape[1])
     T, H, K = q_BTHK.shape[1:]
     S, G = k_BSGK.shape[1:3]
     return Case(
@@ -111,9 +112,16 @@ def _case(q_BTHK, k_BSGK, sight, dropout, bias_BHTS, mesh, whole) -> Case:
         dropout=dropout, cached=sight.cached, parted=parts > 1, spread=not whole)
 
 
-def _cut(mesh, letters: str, shape) -> PartitionSpec:
+def _parts(mesh, whole: bool, queries: int) -> int:
+    """Over how many devices a row's queries are cut; what does not divide stays in one piece."""
+    parts = 1 if whole else mesh.shape["sequence"]
+    return 1 if queries % parts else parts
+
+
+def _cut(mesh, parted: bool, letters: str, shape) -> PartitionSpec:
     """By letters, but for dimensions of one, which stand for all."""
-    letters = "".join("." if size == 1 else letter for letter, size in zip(letters, shape))
+    letters = "".join("." if size == 1 or (letter == "T" and not parted) else letter
+                      for letter, size in zip(letters, shape))
     return place(letters, shape, mesh, ACTIVATIONS)
 
 

@@ -14,7 +14,7 @@ LARGEST = 128  # head dimension that every supported generation of GPUs takes
 def refusal(case: Case) -> str | None:
     """Why this backend does not take the case; None where it does."""
     if case.platform != "gpu":
-        return f"cuDNN runs on NVIDIA GPUs, not on {case.platform}"
+        return f"cuDNN runs on NVIDIA GPUs from Ampere on, not on {case.platform}"
     if case.dtype not in ("bfloat16", "float16"):
         return f"cuDNN takes bfloat16, not {case.dtype}"
     if case.head_dim % 8 or case.head_dim > LARGEST:

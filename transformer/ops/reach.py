@@ -15,10 +15,12 @@ class Reach(Spec):
 
     relative: only i - j decides, so that slots of a row serve as well as positions of a document.
     by_row: the prefix of a row decides, so that rows differ.
+    backward: no key after the query is seen.
     """
 
     relative: ClassVar[bool] = True
     by_row: ClassVar[bool] = False
+    backward: ClassVar[bool] = False
 
     def __call__(self, i, j, prefix):
         raise NotImplementedError
@@ -46,6 +48,8 @@ class Everywhere(Reach):
 
 class Causal(Reach):
     """Keys at or before the query (decoders, Vaswani 2017 §3.2.3)."""
+
+    backward: ClassVar[bool] = True
 
     def __call__(self, i, j, prefix):
         return j <= i
@@ -105,6 +109,10 @@ class Pairing(Reach):
 class Both(Pairing):
     """What both see."""
 
+    @property
+    def backward(self):
+        return self.one.backward or self.other.backward
+
     def __call__(self, i, j, prefix):
         return self.one(i, j, prefix) & self.other(i, j, prefix)
 
@@ -115,6 +123,10 @@ class Both(Pairing):
 
 class Either(Pairing):
     """What one of the two sees."""
+
+    @property
+    def backward(self):
+        return self.one.backward and self.other.backward
 
     def __call__(self, i, j, prefix):
         return self.one(i, j, prefix) | self.other(i, j, prefix)

@@ -27,7 +27,7 @@ def refusal(case: Case) -> str | None:
         return "splash adds nothing to the scores"
     if case.dropout:
         return "splash has no dropout of probabilities"
-    if case.prefix and case.reach.by_row:
+    if case.reach.by_row:
         return "the prefix differs from row to row, and splash has one mask for all rows"
     if not (case.reach.relative or case.aligned):
         return "global tokens of packed documents differ from row to row, and splash has one mask"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import functools
 
 import jax
 
@@ -21,5 +22,16 @@ def compiling_for(platform: str):
 
 
 def platform() -> str:
-    """ "cpu", "gpu" or "tpu"."""
-    return _TARGET.get() or jax.default_backend()
+    """ "cpu", "gpu" (NVIDIA's, from compute capability 8.0 on), "tpu", or what else there is."""
+    return _TARGET.get() or _here()
+
+
+@functools.cache
+def _here() -> str:
+    name = jax.default_backend()
+    if name != "gpu":
+        return name
+    device = jax.devices()[0]
+    if "rocm" in device.client.platform_version.lower():
+        return "rocm"
+    return "gpu" if float(getattr(device, "compute_capability", 8)) >= 8 else "an older GPU"

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 
 from transformer.ops.case import Case
 from transformer.ops.dropout import dropout
+from transformer.ops.target import platform
 
 SCORES = 2**17  # of a tile on CPU: with its gradient a megabyte, a core's second-level cache
 QUERIES, TILES = 64, 8  # of a tile at least; of a row at most
@@ -53,7 +54,7 @@ def attend_in_tiles(q_BTHK, k_BSGK, v_BSGK, see_BTS, scale: float, keys_B=None, 
     size = T if bound(0, 1, S) == bound(0, T, S) else max(QUERIES, -(-T // TILES))
     cuts = [(first, min(first + size, T)) for first in range(0, T, size)]
     tiles = tuple((*cut, *bound(*cut, S)) for cut in cuts)
-    cached = max(1, SCORES // (H * size * S)) if jax.default_backend() == "cpu" else B
+    cached = max(1, SCORES // (H * size * S)) if platform() == "cpu" else B
     rows = max(n for n in range(1, B + 1) if B % n == 0 and n <= cached)
     return _attend(Plan(scale, rate, tiles, rows), q_BTHK, k_BSGK, v_BSGK, see_BTS, keys_B)
 

@@ -76,7 +76,8 @@ def gradients(plan, x, table, bias_V, targets, weights):
     for axis in plan.width:
         dtable_DV = jax.lax.psum_scatter(dtable_DV, axis, scatter_dimension=0, tiled=True)
     dbias_V = None if dbias_V is None else _add(dbias_V, plan.rows)
-    return tuple(_add(part, plan.rows) for part in sums), (dx.reshape(x.shape), dtable_DV, dbias_V)
+    return tuple(_add(part, plan.rows) for part in sums), (
+        dx.reshape(-1, D)[:targets.size].reshape(x.shape), dtable_DV, dbias_V)
 
 
 def _scored(plan, table, bias_V, x_RD, targets_R, w_R):
@@ -109,9 +110,13 @@ def _scored(plan, table, bias_V, x_RD, targets_R, w_R):
 def _parts(V: int, x, targets, weights):
     """Rows [R, ...] in groups that make so many scores at most: each array as [n, R / n, ...]."""
     rows = targets.size
-    most = max(1, SCORES[platform()] // V)
-    n = next(n for n in range(-(-rows // most), rows + 1) if rows % n == 0)
-    return (x.reshape(n, rows // n, x.shape[-1]), targets.reshape(n, -1), weights.reshape(n, -1))
+    groups = -(-rows // max(1, SCORES.get(platform(), SCORES["gpu"]) // V))
+    even = next((n for n in range(groups, 2 * groups) if rows % n == 0), groups)
+    lacking = -rows % even  # no divisor is near: rows of weight 0 fill the last group
+    flat = (x.reshape(rows, x.shape[-1]), targets.reshape(rows), weights.reshape(rows))
+    if lacking:
+        flat = [jnp.pad(array, ((0, lacking), *((0, 0),) * (array.ndim - 1))) for array in flat]
+    return tuple(array.reshape(even, -1, *array.shape[1:]) for array in flat)
 
 
 def _product(a, b, contract):

@@ -67,7 +67,7 @@ def _prepared(experiment, workdir: Path):
         wiring.require_vocabulary(model, tokenizer, experiment.objective)
         data, _ = wiring.training_data(experiment, tokenizer)
         state, _ = beginning.begin(model, optimizer, experiment, base, abstract)
-    apply = functools.partial(model.apply, run=experiment.run or Run(), scored=False)
+    apply = model.stepped(experiment.run or Run())
     step = jax.jit(functools.partial(
         train_step, apply=apply, objective=experiment.objective, optimizer=optimizer,
         average=experiment.average), out_shardings=(beginning.places(abstract), None),

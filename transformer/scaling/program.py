@@ -132,7 +132,7 @@ def _jitted(step: Step) -> Any:
 def function(step: Step, run: Run | None = None):
     """(state, batch) -> (state, metrics), run as the experiment says or as `run` does."""
     experiment = step.experiment
-    apply = functools.partial(step.model.apply, run=run or step.run, scored=False)
+    apply = step.model.stepped(run or step.run)
     return functools.partial(
         train_step, apply=apply, objective=experiment.objective,
         optimizer=experiment.optimizer.build(), average=experiment.average)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 
 import jax
@@ -35,7 +34,7 @@ def saved(step: Step) -> float:
 def _kept(step: Step, params, part) -> list:
     """(shape, dtype) of all that the backward pass is handed, parameters and the batch apart."""
     experiment = step.experiment
-    apply = functools.partial(step.model.apply, run=step.run, scored=False)
+    apply = step.model.stepped(step.run)
 
     def loss(params, part, key):
         terms = experiment.objective.loss(apply, params, part, key, True)

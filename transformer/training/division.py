@@ -23,14 +23,19 @@ def require_division(experiment, shapes, mesh) -> None:
         each = f"{misfit.size} rows" + (f" of each of {slices} slices" if slices > 1 else "")
         raise UserError(f"batch: {each} do not divide by {_axes(misfit, mesh)}; set batch to "
                         f"{_nearest(experiment.batch, misfit.ways * slices)}{_smaller(misfit)}")
-    require_lengths(experiment.rows, mesh)
+    require_lengths(experiment, mesh)
     require_parameters(shapes, mesh)
 
 
-def require_lengths(rows, mesh) -> None:
-    """UserError unless the positions of rows divide by their mesh axis."""
-    for name, size in _lengths(rows):
+def require_lengths(experiment, mesh) -> None:
+    """UserError unless the positions that the model reads of rows divide by their mesh axis."""
+    for name, width, size in _lengths(experiment.rows, experiment.objective):
         for misfit in _misfits("T", (size,), mesh):
+            if width != size:
+                raise UserError(
+                    f"rows.{name}={width}: {type(experiment.objective).__name__} makes rows of "
+                    f"{size} positions of them, which do not divide by {_axes(misfit, mesh)}; use "
+                    f"other rows{_smaller(misfit)}")
             raise UserError(f"rows.{name}: {size} positions do not divide by {_axes(misfit, mesh)}"
                             f"; use {_nearest(size, misfit.ways)}{_smaller(misfit)}")
 
@@ -44,12 +49,16 @@ def require_parameters(shapes, mesh) -> None:
                             f"{_smaller(misfit)}")
 
 
-def _lengths(rows) -> list[tuple[str, int]]:
-    """Every number of positions that a row may have, source sides included, with its field."""
-    source = getattr(rows, "source_length", None) or rows.length
-    buckets = [("buckets", width) for width in getattr(rows, "buckets", ())]
-    return [("length", rows.length), ("source_length", source), *buckets, *(
-        (name, -(-width * source // rows.length)) for name, width in buckets)]
+def _lengths(rows, objective) -> list[tuple[str, int, int]]:
+    """(field, its width, positions that the model reads) of all that rows may have, sources too."""
+    source, found = getattr(rows, "source_length", None), []
+    widths = [("length", rows.length), *(("buckets", w) for w in getattr(rows, "buckets", ()))]
+    for name, width in widths:
+        own = None if source is None else -(-width * source // rows.length)
+        read = objective.read(width, own)
+        of = "source_length" if source and name == "length" else name
+        found += [(name, width, read[0]), (of, own or width, read[1])]
+    return found
 
 
 def _misfits(names: str, shape, mesh, table=ACTIVATIONS) -> list[Misfit]:
