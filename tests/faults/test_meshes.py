@@ -47,6 +47,16 @@ def test_a_checkpoint_answers_on_a_mesh_as_on_one_device(programs, whole, monkey
             assert mine["log_probability"] == pytest.approx(one["log_probability"], rel=1e-5)
 
 
+@pytest.mark.full
+def test_the_step_compiles_once_on_a_mesh(programs):
+    """Left to itself, XLA gives some of the new state another layout than the old had."""
+    done = programs.train("compiled on a mesh", "--mesh.data=1", "--mesh.fsdp=4",
+                          config="configs/pretrain/albert.py:size=tiny,path=README.md,steps=3",
+                          environment={"JAX_NUM_CPU_DEVICES": "4", "JAX_LOG_COMPILES": "1"})
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("Compiling jit(train_step) with") == 1
+
+
 def test_a_mesh_that_does_not_divide_is_told_before_the_text_is_read(programs):
     done = programs.train("undivided", "--mesh.tensor=4", "--mesh.data=2", environment=DEVICES)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
