@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from transformer import kinds
+from transformer.beginning import begin, planned
 from transformer.data.chunks import Chunks
 from transformer.data.source import Text
 from transformer.data.vocabulary import Bytes
 from transformer.error import UserError
-from transformer.launch import begin, files
+from transformer.launch import files
 from transformer.loaded import architecture
 from transformer.nn.door import Model
 from transformer.nn.head import Classes
@@ -42,7 +43,9 @@ def checkpoint(directory, model, objective):
     experiment = Experiment(model=model, data=Text(path="unread"), tokenizer=Bytes(),
                             rows=Chunks(length=16), objective=objective,
                             optimizer=AdamW(learning_rate=Constant(peak=1e-3)), steps=1, batch=2)
-    state, _ = begin(Model(model), experiment.optimizer.build(), experiment, None)
+    optimizer, mesh = experiment.optimizer.build(), experiment.mesh.build()
+    abstract = planned(Model(model), optimizer, experiment, mesh)
+    state, _ = begin(Model(model), optimizer, experiment, None, abstract)
     with Checkpoints(directory) as checkpoints:
         checkpoints.save(1, state, files(experiment, Bytes().train(), "", {}))
     return directory
