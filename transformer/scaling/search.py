@@ -33,9 +33,12 @@ def search(experiment: Experiment, example: dict, topology: Topology, devices: l
     once are a slice of the config's batch; where all of it fits, the batch is doubled.
 
     Raises:
-      UserError: no mesh divides the devices, or it is not known how much memory they have.
+      UserError: no mesh divides the devices, it is not known how much memory they have, or nothing
+        may be compiled.
     """
     usable = topology.device.usable
+    if compilations < 1:
+        raise UserError(f"--compilations={compilations}: at least 1 program must be compiled")
     if usable is None:
         raise UserError(f"--search: how much memory {topology.device.kind} has is not known")
     tried = Tried(example, topology, devices, compilations, tell or _tell)
@@ -43,7 +46,9 @@ def search(experiment: Experiment, example: dict, topology: Topology, devices: l
     if not meshes:
         raise UserError(f"--search: no mesh of {len(devices)} devices divides this model and "
                         f"leaves room for its state; choose a larger machine")
+    tried.kept = min(len(REMATS) - 1, compilations // 2)
     found = [best for mesh in meshes if (best := _largest(experiment, mesh, tried, usable))]
+    tried.kept = 0
     if not found:
         return helped(tried.plans[-1], example), tried.plans
     best = max(found, key=_rank)
@@ -57,7 +62,7 @@ def search(experiment: Experiment, example: dict, topology: Topology, devices: l
 
 @dataclasses.dataclass
 class Tried:
-    """Compiles, at most so many times, and keeps what it found."""
+    """Compiles, at most so many times, and keeps what it found. kept: compilations for later."""
 
     example: dict
     topology: Topology
@@ -65,6 +70,7 @@ class Tried:
     left: int
     tell: object
     plans: list[Plan] = dataclasses.field(default_factory=list)
+    kept: int = 0
 
     def step(self, experiment: Experiment) -> Step:
         """Errors as `step_of`."""
@@ -72,7 +78,7 @@ class Tried:
 
     def __call__(self, step: Step) -> Plan | None:
         """None where no compilation is left."""
-        if not self.left:
+        if self.left <= self.kept:
             return None
         self.left -= 1
         plan = planned_step(step, self.topology, [])

@@ -116,7 +116,7 @@ def devices(topology: Topology) -> list:
     try:
         found = topologies.get_topology_desc(topology.text, platform="tpu", **more).devices
     except jax.errors.JaxRuntimeError as error:
-        why = str(error).splitlines()[0]
+        why = str(error).splitlines()[0].removeprefix("INVALID_ARGUMENT: ")
         raise UserError(f"--topology={topology.text}: {why}; slices of {topology.device.name} are "
                         f"written as in {EXAMPLES}") from None
     return list(found)

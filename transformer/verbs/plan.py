@@ -27,7 +27,8 @@ def command(arguments: list[str]) -> int:
         program = [sys.executable, "-m", "transformer", "plan", *again]
         status = subprocess.run(program, env=environment).returncode
         if status < 0:
-            raise UserError(f"the compiler ended with signal {-status}; give it more memory, or a smaller machine")
+            raise UserError(f"the compiler ended with signal {-status}; give it more memory, or "
+                            "plan for a smaller machine")
         return status
     return _planned(options, overrides, topology)
 
