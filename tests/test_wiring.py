@@ -218,7 +218,8 @@ def test_other_data_than_the_checkpoints_is_refused(base):
 
 def test_what_is_evaluated_is_the_average_where_there_is_one():
     class Stop:
-        asked = False
+        def poll(self):
+            return None
 
     judge = lambda params, stopped: {"loss": params}  # noqa: E731
     state = {"params": 1.0, "ema": 2.0}

@@ -56,8 +56,8 @@ def require(sizes: dict, **fields):
     (dict(sequence=4), dict(rows=Padded(length=64, buckets=(10, 32))), "rows.buckets: 10 positions "
      "do not divide by sequence=4; use 8 or 12, or mesh.sequence=2"),
     (dict(sequence=4), dict(rows=Chunks(length=568), objective=SpanCorruption()), "rows.length="
-     "568: SpanCorruption makes rows of 114 positions of them, which do not divide by sequence=4; use "
-     "other rows, or mesh.sequence=2"),
+     "568: SpanCorruption makes rows of 114 positions of them, which do not divide by sequence=4; "
+     "use other rows, or mesh.sequence=2"),
     (dict(tensor=8), dict(model=gpt2(**{**SMALL, "vocab": 50257})), "model: vocabulary 50257 of "
      "embedding/tokens does not divide by tensor=8; use 50304, or mesh.tensor=1"),
     (dict(tensor=3), dict(model=gpt2(**{**SMALL, "vocab": 384})), "model: heads 8 of stack/"
