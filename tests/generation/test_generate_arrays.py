@@ -30,7 +30,7 @@ def answered(monkeypatch, tmp_path, tiny):
         experiment = SimpleNamespace(objective=SequenceToSequence(), run=None, task=None)
         loaded = SimpleNamespace(model=small.model, tokenizer=Bytes().train([]), path=tmp_path,
                                  decoding_params=unstack(small.params), experiment=experiment)
-        monkeypatch.setattr(transformer, "load", lambda path: loaded, raising=False)
+        monkeypatch.setattr(transformer, "load", lambda path, mesh: loaded, raising=False)
         np.savez(tmp_path / "in.npz", **arrays)
         (tmp_path / "generation_config.json").write_text(json.dumps(config or {}))
         command(["anywhere", f"--inputs={tmp_path / 'in.npz'}", "--outputs",

@@ -35,7 +35,7 @@ def checkpoint(monkeypatch, build):
         loaded = SimpleNamespace(model=small.model, tokenizer=tokenizer, experiment=experiment,
                                  decoding_params=unstack(small.params), path="runs/tiny")
         loaded.framed = functools.partial(Loaded.framed, loaded)
-        monkeypatch.setattr(transformer, "load", lambda path: loaded, raising=False)
+        monkeypatch.setattr(transformer, "load", lambda path, mesh: loaded, raising=False)
         return loaded
     return checkpoint
 
