@@ -54,4 +54,8 @@ def explained(error: BaseException) -> tuple[str, int] | None:
         return "", 128 + signal.SIGINT
     if isinstance(error, OSError) and error.filename is not None:
         return f"error: {error.filename}: {error.strerror}", 2
+    if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
+        return ("error: a device has not enough memory: " + str(error).splitlines()[0][:200] +
+                "; cut the batch into more slices (--accumulate), recompute more (--run.remat=full)"
+                " or split the model (--mesh.fsdp); `python -m transformer plan` says what fits"), 2
     return None

@@ -78,7 +78,7 @@ class Cluster:
     def said(self, run: str, number: int) -> str:
         """What a process has printed, without gloo's remarks."""
         text = (self.folder / f"{run}.{number}.out").read_text()
-        return re.sub(r"^\[Gloo\].*\n", "", text, flags=re.M)
+        return re.sub(r"^.*(\[Gloo\]|peer ranks).*\n", "", text, flags=re.M)  # in parts, at times
 
 
 def statuses(processes, seconds: float = PATIENCE) -> list[int]:

@@ -104,13 +104,15 @@ def test_wrong_numbers_are_refused(number, count, why):
             other.result()
 
 
-def test_a_stranger_at_the_port_is_no_process():
+@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b'{"hello": 1}\n',
+                                   b'{"hello": ["a", "b", 1, 2]}\n'])
+def test_a_stranger_at_the_port_is_no_process(words):
     port = free_port()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(answer, port, 2, 10.0, "welcome")
         time.sleep(0.2)
         with socket.create_connection(("localhost", port)) as stranger:
-            stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            stranger.sendall(words)
             word, _ = call(("localhost", port), myself(1, 2), 10.0)
         assert word == "welcome" and first.result()[0][0].number == 1
 

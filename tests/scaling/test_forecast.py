@@ -14,8 +14,9 @@ from transformer.training.devices import Device
 DEVICE = Device("TPU round", flops=1e12, bandwidth=1e11, link=1e10)
 
 
-def sent(megabytes: int, group=(0, 1, 2, 3), kind="all-gather", times=1):
-    return Collective(kind, "fsdp", (Array("s8", (megabytes, 10**6)),), group, times, True, "", "")
+def sent(megabytes: int, group=(0, 1, 2, 3), kind="all-gather", times=1, others=()):
+    return Collective(kind, "fsdp", (Array("s8", (megabytes, 10**6)),), (group, *others), times,
+                      True, "", "")
 
 
 def test_the_arithmetic_of_a_step():
@@ -46,6 +47,9 @@ def test_what_leaves_a_host_goes_at_the_speed_between_hosts():
                                     Topology("", gpu, (4,))).network
     assert times(0, 1) == pytest.approx(0.05)
     assert times(1, 2) == pytest.approx(0.5)
+    later = sent(1000, (0, 1), others=((1, 2),))  # one of its groups leaves
+    found = forecast(Work(0, 0, 0, (later,), 1, 1), Topology("", gpu, (4,)))
+    assert found.network == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("unknown", ["flops", "bandwidth", "link"])

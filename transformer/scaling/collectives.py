@@ -22,7 +22,7 @@ class Collective:
       not those of the mesh.
     arrays: what it makes; of a reduce-scatter what it is made of.
     bytes: of these: the whole of what is gathered, reduced or exchanged.
-    group: the first of its groups, by place in the mesh. ways: chips in a group.
+    groups: of chips, by place in the mesh. ways: chips in the largest.
     times: how often it runs in a step; known: False where that could not be read, and is 1.
     source: where in the traced program it comes from. name: of the instruction.
     """
@@ -30,7 +30,7 @@ class Collective:
     kind: str
     axes: str
     arrays: tuple[Array, ...]
-    group: tuple[int, ...]
+    groups: tuple[tuple[int, ...], ...]
     times: int
     known: bool
     source: str
@@ -38,7 +38,7 @@ class Collective:
 
     @property
     def ways(self) -> int:
-        return len(self.group)
+        return max(map(len, self.groups), default=0)
 
     @property
     def bytes(self) -> float:
@@ -74,8 +74,7 @@ def _collective(visit: Visit, mesh: dict[str, int]) -> Collective | None:
     if kind not in KINDS:
         return None
     groups = _groups(instruction.attributes, math.prod(mesh.values()))
-    group = max(groups, key=len, default=())
-    ways = len(group)
+    ways = max(map(len, groups), default=0)
     arrays = instruction.arrays
     if instruction.op.endswith("-start") and kind == "all-gather":
         arrays = arrays[len(arrays) // 2:]  # (operands, results)
@@ -85,8 +84,8 @@ def _collective(visit: Visit, mesh: dict[str, int]) -> Collective | None:
         arrays = tuple(a._replace(dims=(ways, *a.dims)) for a in arrays)
     if kind == "all-reduce" and any(part.startswith("all-reduce-scatter") for part in visit.path):
         kind = "reduce-scatter"
-    return Collective(kind, _axes(groups, mesh), arrays, tuple(group), visit.times, visit.known,
-                      instruction.source, instruction.name)
+    return Collective(kind, _axes(groups, mesh), arrays, tuple(map(tuple, groups)), visit.times,
+                      visit.known, instruction.source, instruction.name)
 
 
 def _axes(groups: list, mesh: dict[str, int]) -> str:

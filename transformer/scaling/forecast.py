@@ -80,8 +80,9 @@ def network_seconds(sent, topology: Topology) -> float | None:
 def link(collective: Collective, topology: Topology) -> float | None:
     """Bytes/s that a device sends in a collective: of its slowest link, the hosts' if it leaves
     one."""
-    hosts = {chip // topology.joined for chip in collective.group}
-    return topology.device.link if len(hosts) == 1 else topology.device.beyond
+    inside = all(len({chip // topology.joined for chip in group}) == 1
+                 for group in collective.groups)
+    return topology.device.link if inside else topology.device.beyond
 
 
 def _over(amount: float, rate: float | None) -> float | None:

@@ -9,7 +9,7 @@ import dataclasses
 import re
 
 GIB = 2**30
-PREALLOCATED = 0.75  # the share of a GPU's memory that JAX takes; XLA_PYTHON_CLIENT_MEM_FRACTION
+PREALLOCATED = 0.75  # the share of a GPU's memory that JAX takes if nobody says otherwise
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,9 +37,9 @@ class Device:
     chips: float = 1.0
 
 
-def _gpu(kind, flops, name=None, gigabytes=None, bandwidth=None, link=None, joined=8, beyond=None):
-    """link: of the data sheet, both directions."""
-    memory = gigabytes and gigabytes * 1e9
+def _gpu(kind, flops, name=None, gib=None, bandwidth=None, link=None, joined=8, beyond=None):
+    """gib: what CUDA shows a program, rounded down. link: of the data sheet, both directions."""
+    memory = gib and gib * GIB
     return Device(kind, flops, name, memory, memory and memory * PREALLOCATED, bandwidth,
                   link and link / 2, joined, beyond)
 
@@ -53,22 +53,23 @@ def _tpu(kind, flops, name=None, memory=None, usable=None, bandwidth=None, link=
 
 # The first whose kind a device's begins with. GPUs: NVIDIA's data sheets of each card, `beyond` of
 # DGX (one 400 Gb/s adapter for each H100 or H200, one 200 Gb/s for each A100). TPUs: the pages
-# "TPU v3" to "TPU7x" of Google Cloud's documentation; v4's links from Jouppi 2023, Table 4.
+# "TPU v3" to "TPU7x" of Google Cloud's documentation (v5p: 95 GiB there, the compiler knows of
+# 95.74); v4's links from Jouppi 2023, Table 4. Memory of B200 and GB200: 180 and 186 GB.
 DEVICES = (
-    _gpu("NVIDIA GB200", 2.5e15, "gb200", 186, 8.0e12, 1.8e12, joined=72),
-    _gpu("NVIDIA B200", 2.25e15, "b200", 180, 7.7e12, 1.8e12),
+    _gpu("NVIDIA GB200", 2.5e15, "gb200", 173, 8.0e12, 1.8e12, joined=72),
+    _gpu("NVIDIA B200", 2.25e15, "b200", 167, 7.7e12, 1.8e12),
     _gpu("NVIDIA GH200", 989.4e12),  # with 96 or 144 GB
-    _gpu("NVIDIA H200 NVL", 835e12, "h200-nvl", 141, 4.8e12, 900e9, joined=4),
-    _gpu("NVIDIA H200", 989.4e12, "h200", 141, 4.8e12, 900e9, beyond=50e9),
-    _gpu("NVIDIA H100 NVL", 835e12, "h100-nvl", 94, 3.9e12, 600e9, joined=2),
-    _gpu("NVIDIA H100 PCIe", 756e12, "h100-pcie", 80, 2.0e12, 600e9, joined=2),
-    _gpu("NVIDIA H100", 989.4e12, "h100", 80, 3.35e12, 900e9, beyond=50e9),
-    _gpu("NVIDIA A100-SXM4-40GB", 312e12, "a100-40gb", 40, 1.555e12, 600e9),
-    _gpu("NVIDIA A100-PCIE-40GB", 312e12, None, 40, 1.555e12, 600e9, joined=2),
-    _gpu("NVIDIA A100 80GB PCIe", 312e12, None, 80, 1.935e12, 600e9, joined=2),
-    _gpu("NVIDIA A100", 312e12, "a100", 80, 2.039e12, 600e9, beyond=25e9),
-    _gpu("NVIDIA L40S", 362e12, "l40s", 48, 864e9, 64e9),
-    _gpu("NVIDIA L4", 121e12, "l4", 24, 300e9, 64e9),
+    _gpu("NVIDIA H200 NVL", 835e12, "h200-nvl", 139, 4.8e12, 900e9, joined=4),
+    _gpu("NVIDIA H200", 989.4e12, "h200", 139, 4.8e12, 900e9, beyond=50e9),
+    _gpu("NVIDIA H100 NVL", 835e12, "h100-nvl", 93, 3.9e12, 600e9, joined=2),
+    _gpu("NVIDIA H100 PCIe", 756e12, "h100-pcie", 79, 2.0e12, 600e9, joined=2),
+    _gpu("NVIDIA H100", 989.4e12, "h100", 79, 3.35e12, 900e9, beyond=50e9),
+    _gpu("NVIDIA A100-SXM4-40GB", 312e12, "a100-40gb", 39, 1.555e12, 600e9),
+    _gpu("NVIDIA A100-PCIE-40GB", 312e12, None, 39, 1.555e12, 600e9, joined=2),
+    _gpu("NVIDIA A100 80GB PCIe", 312e12, None, 79, 1.935e12, 600e9, joined=2),
+    _gpu("NVIDIA A100", 312e12, "a100", 79, 2.039e12, 600e9, beyond=25e9),
+    _gpu("NVIDIA L40S", 362e12, "l40s", 44, 864e9, 64e9),
+    _gpu("NVIDIA L4", 121e12, "l4", 22, 300e9, 64e9),
     _gpu("NVIDIA A10G", 70e12),
     _tpu("TPU7x", 2307e12, "tpu7x", 192, 94.75, 7380e9, 600e9, chips=0.5),
     _tpu("TPU v6 lite", 918e12, "v6e", 32, 31.25, 1638e9, 400e9),
@@ -76,7 +77,7 @@ DEVICES = (
     _tpu("TPU v5 lite", 197e12, "v5e", 16, 15.75, 819e9, 200e9),
     _tpu("TPU v5e", 197e12),
     _tpu("TPU v5p", 459e12),
-    _tpu("TPU v5", 459e12, "v5p", 95, 95.74, 2765e9, 600e9),
+    _tpu("TPU v5", 459e12, "v5p", 95.74, 95.74, 2765e9, 600e9),
     _tpu("TPU v4 lite", 138e12),
     _tpu("TPU v4", 275e12, "v4", 32, 30.75, 1200e9, 300e9),
     _tpu("TPU v3", 123e12, "v3", 32, 15.48, 900e9, chips=0.5),

@@ -131,7 +131,7 @@ class Hosts(Alone):
             self._all(bye=0)
             jax.distributed.shutdown()
             return
-        if isinstance(error, jax.errors.JaxRuntimeError):
+        if explained(error) is None and _fault(error)[1] == GONE:
             time.sleep(VERDICT)  # most likely another process died, and the watch ends this one
         text, status = explained(error) or _fault(error)
         shown = explained(error) is None or "--debug" in sys.argv
@@ -189,7 +189,8 @@ def _fault(error: BaseException) -> tuple[str, int]:
     """A line for the other processes. What the devices report may be cured by a new start."""
     import jax
 
-    again = isinstance(error, jax.errors.JaxRuntimeError)
+    again = (isinstance(error, jax.errors.JaxRuntimeError)
+             and "INVALID_ARGUMENT" not in str(error))
     return f"{type(error).__name__}: {error}".splitlines()[0], GONE if again else FAULT
 
 

@@ -108,10 +108,10 @@ def answer(port: int, count: int, seconds: float, word: str) -> list[tuple[Calle
             with contextlib.suppress(OSError):  # a time-out among them
                 line = Line(server.accept()[0])
                 kind, value = line.greeting(min(left, 5.0))
-                if kind != "hello":  # somebody else's
+                caller = _caller(kind, value)
+                if caller is None:  # somebody else's
                     line.close()
                     continue
-                caller = Caller(*value)
                 if wrong := _mistake(caller, count, found):
                     _dismiss([line, *(other for _, other in found.values())], wrong)
                     raise UserError(wrong)
@@ -126,6 +126,16 @@ def answer(port: int, count: int, seconds: float, word: str) -> list[tuple[Calle
     for _, line in found.values():
         line.send(here=word)
     return [found[number] for number in sorted(found)]
+
+
+def _caller(kind: str, value) -> Caller | None:
+    """Who says hello; None for anything else that is said."""
+    fields = value if isinstance(value, list) else []
+    if kind != "hello" or len(fields) != len(Caller._fields):
+        return None
+    caller = Caller(*fields)
+    numbers = isinstance(caller.number, int) and isinstance(caller.count, int)
+    return caller if numbers else None
 
 
 def call(address: tuple[str, int], me: Caller, seconds: float) -> tuple[str, Line]:
