@@ -202,6 +202,21 @@ def test_lines_are_short():
     assert not wrong, "\n".join(wrong)
 
 
+def test_two_empty_lines_stand_between_definitions():
+    wrong = []
+    for path in python_files("transformer", "configs", "benchmarks"):
+        text = path.read_text(encoding="utf-8").splitlines()
+        for node in parse(path).body:
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+                first = min(n.lineno for n in (node, *node.decorator_list)) - 1
+                while first and text[first - 1].startswith("#"):  # what is said about it
+                    first -= 1
+                empty = next((n for n in range(first) if text[first - 1 - n].strip()), 2)
+                if empty != 2:
+                    wrong.append(f"{where(path, node)}: {empty}")
+    assert not wrong, "\n".join(wrong)
+
+
 def test_files_are_named_after_an_idea():
     wrong = [str(path.relative_to(ROOT)) for path in python_files()
              if set(path.relative_to(ROOT).with_suffix("").parts) & set(SHAPELESS)]
@@ -268,6 +283,19 @@ def test_no_notes_to_self():
     pattern = re.compile(rf"\b({'|'.join(words)})\b")
     wrong = [place for place, line in lines() if pattern.search(line) and "words =" not in line]
     assert not wrong, wrong
+
+
+PLACEHOLDER = re.compile(r"@[A-Z][A-Z0-9_]*@")
+
+
+def test_pages_are_filled_in():
+    """Nothing like @NAME@ waits in a page for its number."""
+    assert PLACEHOLDER.search("took @SECONDS_2@ in all") and not PLACEHOLDER.search("me@A.org @B")
+    wrong = [f"{path.relative_to(ROOT)}:{n}: {found[0]}"
+             for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+             for n, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+             if (found := PLACEHOLDER.search(line))]
+    assert not wrong, "\n".join(wrong)
 
 
 def tree_of_readme(text: str) -> list[str] | None:

@@ -5,8 +5,8 @@ import math
 
 import pytest
 
-from transformer.scaling.collectives import Collective
-from transformer.scaling.forecast import Work, forecast
+from transformer.scaling.collectives import Collective, collectives
+from transformer.scaling.forecast import Work, forecast, link
 from transformer.scaling.hlo import Array
 from transformer.scaling.topology import Topology
 from transformer.training.devices import Device
@@ -50,6 +50,20 @@ def test_what_leaves_a_host_goes_at_the_speed_between_hosts():
     later = sent(1000, (0, 1), others=((1, 2),))  # one of its groups leaves
     found = forecast(Work(0, 0, 0, (later,), 1, 1), Topology("", gpu, (4,)))
     assert found.network == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("attributes, leaves", [
+    ("collective-permute(%x), source_target_pairs={{0,1},{7,8}}", True),
+    ("collective-permute(%x), source_target_pairs={{0,1},{8,9}}", False),
+    ("all-gather(%x), replica_groups=[8,3]<=[24], dimensions={0}", True),  # 0-2, 3-5, 6-8
+    ("all-gather(%x), replica_groups=[6,4]<=[24], dimensions={0}", False),
+    ("all-gather(%x), replica_groups={{0,1,2},{6,7},{15,16}}, dimensions={0}", True)])
+def test_one_group_that_leaves_its_host_makes_all_wait(attributes, leaves):
+    """Three hosts of 8."""
+    text = f"ENTRY %main (x: f32[4]) -> f32[4] {{\n  ROOT %y = f32[4]{{0}} {attributes}\n}}\n"
+    one, = collectives(text, {"data": 8, "tensor": 3})
+    gpu = dataclasses.replace(DEVICE, kind="NVIDIA", joined=8, beyond=1e9)
+    assert link(one, Topology("", gpu, (3, 8))) == (1e9 if leaves else 1e10)
 
 
 @pytest.mark.parametrize("unknown", ["flops", "bandwidth", "link"])

@@ -4,6 +4,9 @@ import pytest
 
 from transformer.error import UserError
 from transformer.scaling.topology import environment, parse
+from transformer.training.devices import GIB
+
+SHARES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")
 
 
 @pytest.mark.parametrize("text, size, chips, joined", [
@@ -25,6 +28,33 @@ def test_mistakes_name_what_would_do(text, words):
         parse(text)
     for word in words:
         assert word in str(error.value)
+
+
+@pytest.mark.parametrize("settings, share", [
+    ({}, 0.75), ({SHARES[0]: "0.5"}, 0.5), ({SHARES[1]: ".9"}, 0.9), ({SHARES[1]: ""}, 0.75)])
+def test_a_gpu_gives_the_share_that_jax_is_told_to_take(monkeypatch, settings, share):
+    _set(monkeypatch, settings)
+    assert parse("h100:8").device.usable == pytest.approx(share * 79 * GIB)
+    assert parse("v5e:2x2").device.usable == 15.75 * GIB
+
+
+@pytest.mark.parametrize("settings, words", [
+    ({SHARES[1]: "most"}, [SHARES[1] + "=most", "0.75"]), ({SHARES[0]: "0"}, [SHARES[0] + "=0"]),
+    ({SHARES[0]: "75"}, [SHARES[0] + "=75"]), ({SHARES[0]: "nan"}, [SHARES[0] + "=nan"]),
+    (dict.fromkeys(SHARES, "0.5"), [*SHARES, "unset"])])
+def test_a_share_that_jax_would_not_take_is_a_mistake(monkeypatch, settings, words):
+    _set(monkeypatch, settings)
+    with pytest.raises(UserError) as error:
+        parse("h100:8")
+    assert all(word in str(error.value) for word in words)
+    parse("v5e:2x2")  # no TPU asks
+
+
+def _set(monkeypatch, settings):
+    for name in SHARES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
 
 
 def test_gpus_are_simulated():

@@ -19,6 +19,7 @@ from transformer.spec import nearest
 Record = dict
 Bag = Counter
 
+
 def bag_of_words(task: str, train: Sequence[Record], test: Sequence[Record]) -> float:
     """Fits on `train` and returns the score on `test`.
 

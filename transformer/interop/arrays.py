@@ -17,6 +17,7 @@ OUTPUTS = {"logits": ("logits", "logits"), "mlm": ("logits", "prediction_logits"
            "classes": ("logits", "logits"), "tags": ("logits", "logits"),
            "score": ("logits", "mc_logits"), "replaced": ("logits", "logits")}
 
+
 class Translation:
     """One model's inputs and outputs under Hugging Face's names.
 

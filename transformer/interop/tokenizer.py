@@ -80,7 +80,6 @@ def _word_piece(folder: Folder, config: dict):
     return model
 
 
-
 def _byte_pairs(folder: Folder, config: dict):
     """GPT-2's pairs of bytes, or GPT-1's pairs of characters, which mark the end of a word."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
@@ -98,7 +97,6 @@ def _byte_pairs(folder: Folder, config: dict):
     model.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=space)
     model.decoder = decoders.ByteLevel()
     return model
-
 
 
 def write(tokenizer: Tokenizer, kept: Path, folder: Path) -> list[str]:

@@ -13,6 +13,7 @@ from transformer.training.experiment import Experiment
 
 LANES = 128  # of a TPU's registers: shares of the width below that are gathered as whole sums
 
+
 def adapted(experiment: Experiment, example: dict, devices: list, usable: float | None,
             chosen: tuple[str, ...] = ()) -> tuple[Step, list[str]]:
     """The step of an experiment, and what had to be changed for it to be one.

@@ -10,7 +10,6 @@ from transformer.scaling.program import Step
 from transformer.training.step import combine
 
 
-
 def saved(step: Step) -> float:
     """Bytes on one device. What lies between two layers of a kind is counted once for each.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
+import os
 import re
 
 from transformer.error import UserError
 from transformer.spec import nearest
-from transformer.training.devices import Device, by_name
+from transformer.training.devices import PREALLOCATED, Device, by_name
 
 CPU = Device("cpu", flops=None, name="cpu")  # simulated devices, to try things: no figure is known
 EXAMPLES = "v5p:8x8x8, v5e:4x4, h100:8, h200:1"
@@ -22,6 +23,7 @@ _LIBTPU = {"TPU_SKIP_MDS_QUERY": "1", "TPU_ACCELERATOR_TYPE": "v5p-8",
            "TPU_WORKER_HOSTNAMES": "localhost", "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
            "TPU_STDERR_LOG_LEVEL": "3", "TPU_MIN_LOG_LEVEL": "3"}
 _LARGEST = 512  # devices that are simulated
+_SHARES = ("XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION")  # JAX's; the old name last
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,8 @@ def parse(text: str) -> Topology:
     """`NAME:AxBxC`.
 
     Raises:
-      UserError: no such device, with the nearest names, or no such shape.
+      UserError: no such device, with the nearest names, or no such shape; of GPUs also a share of
+        their memory in the environment that JAX would not take.
     """
     name, _, sizes = text.partition(":")
     known = by_name() | {"cpu": CPU}
@@ -79,7 +82,26 @@ def parse(text: str) -> Topology:
     if len(shape) == 2 and known[name].joined and shape[1] > known[name].joined:
         raise UserError(f"--topology={text}: a host joins {known[name].joined} of them; write "
                         f"{name}:HOSTSx{known[name].joined}")
-    return topology
+    device, share = topology.device, _share()
+    usable = device.memory and device.memory * share
+    return dataclasses.replace(topology, device=dataclasses.replace(device, usable=usable))
+
+
+def _share() -> float:
+    """Of a GPU's memory: what JAX takes in this environment. An empty setting is none, as there."""
+    told = {name: os.environ[name] for name in _SHARES if os.environ.get(name)}
+    if len(told) > 1:
+        raise UserError(f"{' and '.join(told)} are both set, which JAX refuses; unset the latter")
+    for name, text in told.items():
+        try:
+            share = float(text)
+        except ValueError:
+            share = 0.0
+        if not 0 < share <= 1:
+            raise UserError(f"{name}={text}: the share of a GPU's memory that JAX takes is above 0 "
+                            f"and at most 1, as {PREALLOCATED}")
+        return share
+    return PREALLOCATED
 
 
 def environment(topology: Topology) -> dict[str, str]:

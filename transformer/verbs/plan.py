@@ -50,6 +50,9 @@ def _read(arguments: list[str]):
     parser.add_argument("--compilations", type=int, default=12, metavar="INT",
                         help="programs that --search compiles at most (default: %(default)s)")
     options, rest = parser.parse_known_args(arguments)
+    if options.compilations < 1:
+        raise UserError(f"--compilations={options.compilations}: a search compiles at least 1 "
+                        "program")
     overrides = []
     for text in rest:
         path, equals, value = text.removeprefix("--").partition("=")
