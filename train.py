@@ -13,7 +13,8 @@ import sys
 import time
 from pathlib import Path
 
-from transformer.error import UserError, guarded
+from transformer.error import guarded
+from transformer.spec import setting
 from transformer.training import gathering
 
 
@@ -29,7 +30,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fresh", action="store_true", help="remove what DIR holds and start anew")
     gathering.add_flags(parser)
     options, rest = parser.parse_known_args(arguments)
-    overrides = [split_override(text) for text in rest]
+    overrides = [setting(text) for text in rest]
     name = Path(options.config.partition(":")[0]).stem
     workdir = options.workdir or Path("runs") / name
 
@@ -43,14 +44,6 @@ def main(arguments: list[str]) -> int:
             if status:
                 return status
     return 0
-
-
-def split_override(text: str) -> tuple[str, str]:
-    """--path.to.field=VALUE as (path, value)."""
-    if not text.startswith("--") or "=" not in text:
-        raise UserError(f"cannot read {text!r}; fields are set as --path.to.field=VALUE")
-    path, _, value = text[2:].partition("=")
-    return path, value
 
 
 def train(stage: str, experiment, workdir: Path, fresh: bool, hosts) -> int:

@@ -66,8 +66,11 @@ def load(checkpoint, average: bool | None = None, stored: bool = False, mesh=Non
         under `jax.set_mesh(mesh)`. The first device by default.
 
     Raises:
-      UserError: no checkpoint there, or none that is whole, or the mesh does not divide the model.
+      UserError: no checkpoint there, or none that is whole, or the mesh does not divide the model,
+        or there is a mesh for what is stored.
     """
+    if stored and mesh is not None:
+        raise UserError("stored=True gives numpy arrays, which lie on no mesh; leave one out")
     path = _whole(checkpoint)
     experiment = from_json(json.loads((path / "data.json").read_text())["experiment"], str(path))
     model = Model(_architecture(path))

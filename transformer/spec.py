@@ -174,6 +174,14 @@ def build(kind: str, fields: dict[str, Any], where: str) -> Spec:
     return cls(**fields)
 
 
+def setting(text: str) -> tuple[str, str]:
+    """--path.to.field=VALUE of a command line as (path, value)."""
+    path, equals, value = text.removeprefix("--").partition("=")
+    if not text.startswith("--") or not equals:
+        raise UserError(f"cannot read {text!r}; fields are set as --path.to.field=VALUE")
+    return path, value
+
+
 def override(value: Spec, path: str, text: str, where: str = "command line") -> Spec:
     """`value` with the field at a dotted path replaced by what `text` says.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from transformer.error import UserError, require_folder
 from transformer.scaling import topology as topologies
+from transformer.spec import setting
 
 WITHIN = "TRANSFORMER_PLAN"  # set in the process that compiles
 
@@ -53,13 +54,7 @@ def _read(arguments: list[str]):
     if options.compilations < 1:
         raise UserError(f"--compilations={options.compilations}: a search compiles at least 1 "
                         "program")
-    overrides = []
-    for text in rest:
-        path, equals, value = text.removeprefix("--").partition("=")
-        if not text.startswith("--") or not equals:
-            raise UserError(f"cannot read {text!r}; fields are set as --path.to.field=VALUE")
-        overrides.append((path, value))
-    return options, overrides
+    return options, [setting(text) for text in rest]
 
 
 def _planned(options, overrides, topology) -> int:

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from transformer.error import UserError, require_folder
+from transformer.spec import setting
 
 TEXT = """Takes training steps of a config, writes a trace that TensorBoard and Perfetto open, and
 prints where the time of a step goes. Rows add up to the step as it was traced. Time at which the
@@ -40,7 +41,7 @@ def command(arguments: list[str]) -> int:
     require_folder(options.json)
     if options.steps < 1:
         raise UserError(f"--steps={options.steps}: trace at least one step")
-    overrides = [_override(text) for text in rest]
+    overrides = [setting(text) for text in rest]
     workdir = options.workdir or Path("runs") / Path(options.config.partition(":")[0]).stem
     _name_every_kernel()
     from transformer.launch import configure
@@ -86,14 +87,6 @@ def _stage(options, overrides):
     if name not in found:
         raise UserError(f"--stage={name}: {options.config} has no such stage{nearest(name, found)}")
     return found[name]
-
-
-def _override(text: str) -> tuple[str, str]:
-    """--path.to.field=VALUE as (path, value)."""
-    if not text.startswith("--") or "=" not in text:
-        raise UserError(f"cannot read {text!r}; fields are set as --path.to.field=VALUE")
-    path, _, value = text[2:].partition("=")
-    return path, value
 
 
 def _name_every_kernel() -> None:
