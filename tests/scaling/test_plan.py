@@ -123,6 +123,7 @@ def test_the_mildest_setting_that_is_enough_is_named():
     assert first.saved >= 1.2 * half
 
 
+@pytest.mark.full
 def test_advice_of_a_program_that_did_not_compile(monkeypatch):
     monkeypatch.setattr("transformer.scaling.plan.compiled", lambda step: TooLarge(2.0**40, 1.0))
     plan = planned(gpt2(), example(), Topology("tiny:1", GPU, (1,)), jax.devices()[:1])
@@ -154,6 +155,7 @@ def test_search_takes_the_most_rows_then_the_cheapest(monkeypatch):
     assert chosen.run.remat == next(one for one in REMATS if at(most, one) <= room)
 
 
+@pytest.mark.full
 def test_search_ends_where_no_compilation_is_left(monkeypatch):
     monkeypatch.setattr("transformer.scaling.plan.compiled", lambda step: TooLarge(None, 0.0))
     device = dataclasses.replace(GPU, usable=2**40)
