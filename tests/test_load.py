@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import jax
 import pytest
 
 from transformer.data.framed import Framed
@@ -28,6 +29,11 @@ def test_the_manifest_is_checked_before_anything_is_read(tmp_path):
     (path / "data.json").write_text('{"exper')
     with pytest.raises(UserError, match="data.json: 7 bytes where the manifest says"):
         load(path)
+
+
+def test_numpy_arrays_lie_on_no_mesh(tmp_path):
+    with pytest.raises(UserError, match="on no mesh; leave one out"):
+        load(step(tmp_path), stored=True, mesh=jax.make_mesh((1,), ("data",)))
 
 
 def test_a_run_named_by_its_date_is_no_step(tmp_path):

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+ON_CHIP = ("vmem", "smem", "shared memory")  # what a kernel asks too much of is its own fault
+
 
 class UserError(Exception):
     """One line that says what is wrong, where, and what to change.
@@ -48,14 +50,24 @@ def guarded(command: Callable[[list[str]], int], arguments: list[str]) -> int:
 
 def explained(error: BaseException) -> tuple[str, int] | None:
     """The line to print and the exit status; None where only a traceback explains it."""
+    if told := _out_of_memory(error):
+        error = UserError(told)
     if isinstance(error, UserError):
         return f"error: {error}", error.status
     if isinstance(error, KeyboardInterrupt):
         return "", 128 + signal.SIGINT
     if isinstance(error, OSError) and error.filename is not None:
         return f"error: {error.filename}: {error.strerror}", 2
-    if type(error).__name__ == "JaxRuntimeError" and "RESOURCE_EXHAUSTED" in str(error):
-        return ("error: a device has not enough memory: " + str(error).splitlines()[0][:200] +
-                "; cut the batch into more slices (--accumulate), recompute more (--run.remat=full)"
-                " or split the model (--mesh.fsdp); `python -m transformer plan` says what fits"), 2
     return None
+
+
+def _out_of_memory(error: BaseException) -> str | None:
+    """What to do about a device whose memory does not suffice; None for any other error."""
+    if type(error).__name__ != "JaxRuntimeError":  # by name: jax may not be loaded, or by half
+        return None
+    line = (str(error).strip() or "?").splitlines()[0]
+    if "RESOURCE_EXHAUSTED" not in line or any(name in line.lower() for name in ON_CHIP):
+        return None
+    return (f"the memory of a device does not suffice ({line[:200]}); use a larger --accumulate or "
+            "a smaller --batch, --run.remat=full, or a mesh over more devices (--mesh.fsdp=N); "
+            "`python -m transformer plan` tells what fits")

@@ -92,7 +92,7 @@ def held(directory: Path, hosts, fresh: bool):
     with contextlib.ExitStack() as stack:
         if hosts.first:
             directory.mkdir(parents=True, exist_ok=True)
-            lock = stack.enter_context(Lock(directory))
+            lock = stack.enter_context(Lock(directory, hosts.patience))
             if lock.previous:
                 print(f"the run before (process {lock.previous['pid']}) ended without a word")
             if fresh:

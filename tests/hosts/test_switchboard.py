@@ -1,16 +1,23 @@
 """The lines between processes, with threads in the place of processes."""
 
+import contextlib
 import socket
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
+import jax
+import jax.numpy as jnp
 import pytest
 from processes import free_port
 
-from transformer.error import UserError
+from transformer.error import UserError, guarded
 from transformer.training import hosts as module
-from transformer.training.hosts import GONE, ORPHANED, Alone, Hosts
-from transformer.training.switchboard import Caller, answer, call, myself
+from transformer.training import manifest
+from transformer.training.checkpoint import Checkpoints
+from transformer.training.hosts import FAULT, GONE, ORPHANED, Alone, Hosts
+from transformer.training.switchboard import Absent, Caller, Line, answer, call, myself
 
 
 def gathered(count, seconds=10.0, calling=None):
@@ -22,13 +29,13 @@ def gathered(count, seconds=10.0, calling=None):
         try:
             return call(("localhost", port), me, seconds)
         except UserError as error:
-            return str(error)
+            return error
 
     def first():
         try:
             return answer(port, count, seconds, "welcome")
         except UserError as error:
-            return str(error)
+            return error
 
     with ThreadPoolExecutor(count) as pool:
         numbers = range(1, count) if calling is None else calling
@@ -80,13 +87,14 @@ def test_all_come_in_any_order():
 
 def test_who_is_missing_is_named_to_all_that_came():
     told = gathered(5, seconds=1.0, calling=(1, 3))
-    assert told[0].startswith("processes 2, 4 of 5 did not come within 1 s")
-    assert told == [told[0]] * 3
+    assert str(told[0]).startswith("processes 2, 4 of 5 did not come within 1 s")
+    assert [str(one) for one in told] == [str(told[0])] * 3
+    assert [one.status for one in told] == [69] * 3  # of which a launcher starts again
 
 
 def test_without_process_0_the_others_say_so():
     began = time.monotonic()
-    with pytest.raises(UserError, match="process 2 of 3 could not reach process 0 at localhost"):
+    with pytest.raises(Absent, match="process 2 of 3 could not reach process 0 at localhost"):
         call(("localhost", free_port()), myself(2, 3), 0.5)
     assert time.monotonic() - began < 5
 
@@ -100,21 +108,44 @@ def test_wrong_numbers_are_refused(number, count, why):
         other = pool.submit(call, ("localhost", port), myself(number, count), 5.0)
         with pytest.raises(UserError, match=why):
             answer(port, 2, 5.0, "")
-        with pytest.raises(UserError, match=why):
+        with pytest.raises(UserError, match=why) as told:
             other.result()
+        assert told.value.status == 2  # a new start is no cure
 
 
-@pytest.mark.parametrize("words", [b"GET / HTTP/1.1\r\n\r\n", b'{"hello": 1}\n',
-                                   b'{"hello": ["a", "b", 1, 2]}\n'])
-def test_a_stranger_at_the_port_is_no_process(words):
+STRANGE = [b"GET / HTTP/1.1\r\n\r\n", b'{"hello": 1}\n', b'{"hello": [1, 2, "x", "here"]}\n',
+           b'{"hello": {"number": 1}}\n', b"[1]\n", b"[" * 60_000 + b"\n", b"x" * 70_000, b"\xff\n"]
+
+
+@pytest.mark.parametrize("said", STRANGE, ids=range(len(STRANGE)))
+def test_a_stranger_at_the_port_is_no_process(said):
     port = free_port()
     with ThreadPoolExecutor() as pool:
         first = pool.submit(answer, port, 2, 10.0, "welcome")
         time.sleep(0.2)
         with socket.create_connection(("localhost", port)) as stranger:
-            stranger.sendall(words)
+            stranger.sendall(said)
             word, _ = call(("localhost", port), myself(1, 2), 10.0)
         assert word == "welcome" and first.result()[0][0].number == 1
+
+
+@pytest.mark.parametrize("pause,seconds", [(0.05, 0.3), (0.0, 60.0)])
+def test_a_greeting_that_does_not_end_is_no_greeting(pause, seconds):
+    """A byte now and then must not renew the time; without a pause the length has a limit."""
+    ours, theirs = socket.socketpair()
+    line, began = Line.__new__(Line), time.monotonic()
+    line.connection = ours
+
+    def drip():
+        with theirs, contextlib.suppress(OSError):
+            while time.monotonic() - began < 10:
+                theirs.sendall(b"x" if pause else b"x" * 1000)
+                time.sleep(pause)
+
+    with ThreadPoolExecutor() as pool, ours:
+        pool.submit(drip)
+        assert line.greeting(seconds) == ("lost", None)
+        assert time.monotonic() - began < 8
 
 
 def test_a_taken_port_is_named():
@@ -211,3 +242,62 @@ def test_who_is_done_is_not_dead(together):
     hosts[1]._lines[0].connection.shutdown(socket.SHUT_RDWR)
     time.sleep(0.3)
     assert not ends
+
+
+def test_no_process_enters_a_save_while_the_first_hashes_the_one_before(together, tmp_path,
+                                                                        monkeypatch):
+    """Orbax has barriers with a time limit, and hashing takes as long as it takes."""
+    hosts, _ = together(2)
+    entered, hashed, all_began = [], threading.Event(), threading.Barrier(2)
+    monkeypatch.setattr(manifest, "write", lambda *_: hashed.wait(20))
+
+    def save_twice(h):
+        checkpoints = Checkpoints(tmp_path, hosts=h)
+        checkpoints._writer.close()
+        checkpoints._writer = SimpleNamespace(
+            save=lambda path, args: entered.append((h.number, path.parent.name)),
+            wait_until_finished=lambda: None)
+        for step in (1, 2):
+            checkpoints.save(step, {"w": jnp.zeros(1)})
+            if step == 1:
+                all_began.wait(20)
+        checkpoints.wait()
+
+    with ThreadPoolExecutor(2) as pool:
+        done = [pool.submit(save_twice, h) for h in hosts]
+        until(lambda: len(entered) >= 2)
+        time.sleep(0.5)
+        waited = sorted(entered)
+        hashed.set()
+        for one in done:
+            one.result(20)
+    assert waited == [(0, "00000001.tmp"), (1, "00000001.tmp")]
+    assert sorted(entered)[1::2] == [(0, "00000002.tmp"), (1, "00000002.tmp")]
+
+
+@pytest.mark.parametrize("said,status,waits", [
+    ("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 9 bytes.", 2, False),
+    ("RESOURCE_EXHAUSTED: Ran out of memory in memory space vmem.", FAULT, False),
+    ("INVALID_ARGUMENT: Buffer passed to Execute() has been deleted", FAULT, False),
+    ("UNKNOWN: Gloo all-reduce failed: Connection closed by peer", GONE, True)])
+def test_what_the_devices_report(together, monkeypatch, capsys, said, status, waits):
+    (alone,), ends = together(1)
+    slept = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=slept.append,
+                                                        monotonic=time.monotonic))
+    error = jax.errors.JaxRuntimeError(said)
+    alone.__exit__(type(error), error, None)
+    assert [end[1] for end in ends] == [status] and (module.VERDICT in slept) is waits
+    if status == 2:
+        assert capsys.readouterr().err == "" and all(
+            word in ends[0][0] for word in ("9 bytes", "--accumulate", "--run.remat", "plan"))
+
+
+def test_one_process_without_memory_has_a_line(capsys):
+    def run(_):
+        jnp.zeros(1 << 58, jnp.int8).block_until_ready()
+
+    assert guarded(run, []) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: the memory of a device does not suffice (RESOURCE_EXHAUSTED")
+    assert told.count("\n") == 1

@@ -6,10 +6,13 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
 from transformer.error import UserError
+from transformer.training import lock as module
 from transformer.training.lock import Lock
 
 HOLD = """
@@ -56,6 +59,23 @@ def test_a_clean_end_leaves_no_name(tmp_path, holder):
         assert lock.previous is None
     with Lock(tmp_path) as lock:
         assert lock.previous is None
+
+
+def test_a_lock_is_waited_for(tmp_path, holder, monkeypatch, capsys):
+    """As that of a machine that vanished, which the file server frees later."""
+    monkeypatch.setattr(module, "AGAIN", 0.05)
+    threading.Timer(0.4, holder.send_signal, [signal.SIGKILL]).start()
+    with Lock(tmp_path, patience=20.0) as lock:
+        assert lock.previous["pid"] == holder.pid
+    assert capsys.readouterr().out.count("is in use; waiting 20 s") == 1
+
+
+def test_waiting_for_a_lock_has_an_end(tmp_path, holder, monkeypatch):
+    monkeypatch.setattr(module, "AGAIN", 0.05)
+    began = time.monotonic()
+    with pytest.raises(UserError, match=str(holder.pid)), Lock(tmp_path, patience=0.3):
+        pass
+    assert 0.3 <= time.monotonic() - began < 10
 
 
 @pytest.mark.parametrize("text", ["not json", '{"pid": 1}', "[1]", "\x00" * 50])

@@ -27,12 +27,16 @@ ORPHANED = 134  # process 0 died, which jax's own service answers by SIGABRT
 FAULT = 1  # the program's own, with a traceback
 VERDICT = 10.0  # seconds in which the death of a process is known to the others
 SEEN = 30.0  # seconds until a file is visible on every host; NFS keeps what it knew for 3 to 60 s
+LEASE = 120.0  # seconds until the lock of a host that vanished is free; NFS leases last 90 s
+# What the devices say of a faulty program; of memory only what `explained` leaves, a kernel's.
+OWN = ("INVALID_ARGUMENT", "UNIMPLEMENTED", "RESOURCE_EXHAUSTED")
 
 
 class Alone:
     """A run of one process: it writes, and whatever it says it says to itself."""
 
     number, count, first, screen = 0, 1, True, None
+    patience = 0.0  # seconds to wait for the lock of the run's directory
 
     def __enter__(self) -> Alone:
         return self
@@ -96,6 +100,8 @@ class Hosts(Alone):
       me: this process. lines: {number: (who, line)}; of process 0 to all others, else only to 0.
     """
 
+    patience = LEASE  # the run may have been started again after the death of its first host
+
     def __init__(self, me: switchboard.Caller, lines: dict):
         self.number, self.count, self.first = me.number, me.count, me.number == 0
         self.me, self._lines = me, {n: line for n, (_, line) in lines.items()}
@@ -125,15 +131,15 @@ class Hosts(Alone):
         return json.loads(json.dumps(value))  # as the others have it
 
     def __exit__(self, kind, error, trace):
-        import jax
-
         if error is None:
+            import jax
+
             self._all(bye=0)
             jax.distributed.shutdown()
             return
-        if explained(error) is None and _fault(error)[1] == GONE:
-            time.sleep(VERDICT)  # most likely another process died, and the watch ends this one
         text, status = explained(error) or _fault(error)
+        if status == GONE:
+            time.sleep(VERDICT)  # most likely another process died, and the watch ends this one
         shown = explained(error) is None or "--debug" in sys.argv
         if shown:
             traceback.print_exception(error)
@@ -186,11 +192,10 @@ class Hosts(Alone):
 
 
 def _fault(error: BaseException) -> tuple[str, int]:
-    """A line for the other processes. What the devices report may be cured by a new start."""
+    """A line for the other processes. Most that the devices report is cured by a new start."""
     import jax
 
-    again = (isinstance(error, jax.errors.JaxRuntimeError)
-             and "INVALID_ARGUMENT" not in str(error))
+    again = isinstance(error, jax.errors.JaxRuntimeError) and not str(error).startswith(OWN)
     return f"{type(error).__name__}: {error}".splitlines()[0], GONE if again else FAULT
 
 

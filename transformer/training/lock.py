@@ -11,16 +11,21 @@ from pathlib import Path
 
 from transformer.error import UserError
 
+AGAIN = 1.0  # seconds between two looks at a lock that is held
+
 
 class Lock:
     """`with Lock(directory):` holds DIR/lock, or raises UserError naming who holds it.
 
     The file stays behind, empty after a clean end: removing it would let two runs lock two files
     of one name. `previous` tells of a holder that ended without releasing it, else it is None.
+
+    A lock that is held is waited for, `patience` seconds: that of a machine that vanished is free
+    only once the file server has given it up.
     """
 
-    def __init__(self, directory: Path):
-        self.path = Path(directory) / "lock"
+    def __init__(self, directory: Path, patience: float = 0.0):
+        self.path, self.patience = Path(directory) / "lock", patience
         self.previous: dict | None = None
         self._file: int | None = None
 
@@ -31,7 +36,7 @@ class Lock:
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror}; choose another --workdir") from None
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._acquire()
         except OSError as error:
             holder = self._read()
             self._close()
@@ -43,6 +48,20 @@ class Lock:
     def __exit__(self, *_):
         os.ftruncate(self._file, 0)
         self._close()
+
+    def _acquire(self) -> None:
+        until, told = time.monotonic() + self.patience, False
+        while True:
+            try:
+                return fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if (left := until - time.monotonic()) <= 0:
+                    raise
+            if not told:
+                print(f"{self.path.parent} is in use; waiting {self.patience:g} s for it to be "
+                      "free, as it becomes after the death of a machine", flush=True)
+            told = True
+            time.sleep(min(AGAIN, left))
 
     def _refusal(self, holder: dict | None, error: OSError) -> UserError:
         if not isinstance(error, BlockingIOError):

@@ -26,6 +26,13 @@ from transformer.error import UserError
 
 KEEPALIVE = dict(TCP_KEEPIDLE=3, TCP_KEEPINTVL=2, TCP_KEEPCNT=2, TCP_USER_TIMEOUT=7000)  # s, ms
 AGAIN = 0.2  # seconds between two calls while process 0 is not there yet
+LONGEST = 1 << 16  # bytes of a greeting; it may list some thousand processes
+
+
+class Absent(UserError):
+    """Somebody has not come. A new start may cure that, as it does not cure other mistakes."""
+
+    status = 69  # EX_UNAVAILABLE of sysexits.h
 
 
 class Caller(NamedTuple):
@@ -62,11 +69,16 @@ class Line:
             self.connection.sendall(json.dumps(message).encode() + b"\n")
 
     def greeting(self, seconds: float) -> tuple[str, object]:
-        """The one message that comes first; ("lost", None) if none does within `seconds`."""
-        self.connection.settimeout(seconds)
-        text = b""
-        with contextlib.suppress(OSError, ValueError):
-            while not text.endswith(b"\n") and (byte := self.connection.recv(1)):
+        """The one message that comes first; ("lost", None) if none does within `seconds`.
+
+        Whoever is at the other side may be a stranger, and say anything, at any length.
+        """
+        text, until = b"", time.monotonic() + seconds
+        with contextlib.suppress(OSError, ValueError, AttributeError, RecursionError):
+            while not text.endswith(b"\n") and len(text) < LONGEST:
+                self.connection.settimeout(max(until - time.monotonic(), 0))
+                if not (byte := self.connection.recv(1)):  # one: what follows is for `receive`
+                    break
                 text += byte
             self.connection.settimeout(None)
             (kind, value), = json.loads(text).items()
@@ -93,7 +105,8 @@ def answer(port: int, count: int, seconds: float, word: str) -> list[tuple[Calle
     """Process 0: the lines of all others in order, after each has been told `word`.
 
     Raises:
-      UserError: the port is taken; who has not come after `seconds`; two have one number.
+      Absent: who has not come after `seconds`.
+      UserError: the port is taken; two have one number.
     """
     try:
         server = _server(port, count)
@@ -108,9 +121,8 @@ def answer(port: int, count: int, seconds: float, word: str) -> list[tuple[Calle
             with contextlib.suppress(OSError):  # a time-out among them
                 line = Line(server.accept()[0])
                 kind, value = line.greeting(min(left, 5.0))
-                caller = _caller(kind, value)
-                if caller is None:  # somebody else's
-                    line.close()
+                if (caller := _caller(value) if kind == "hello" else None) is None:
+                    line.close()  # somebody else's
                     continue
                 if wrong := _mistake(caller, count, found):
                     _dismiss([line, *(other for _, other in found.values())], wrong)
@@ -121,28 +133,19 @@ def answer(port: int, count: int, seconds: float, word: str) -> list[tuple[Calle
         wrong = (f"process{'es' * (len(missing) > 1)} {names} of {count} did not come within "
                  f"{seconds:g} s to port {port} of process 0; start them, or look at what they "
                  "printed")
-        _dismiss([line for _, line in found.values()], wrong)
-        raise UserError(wrong)
+        _dismiss([line for _, line in found.values()], wrong, Absent.status)
+        raise Absent(wrong)
     for _, line in found.values():
         line.send(here=word)
     return [found[number] for number in sorted(found)]
-
-
-def _caller(kind: str, value) -> Caller | None:
-    """Who says hello; None for anything else that is said."""
-    fields = value if isinstance(value, list) else []
-    if kind != "hello" or len(fields) != len(Caller._fields):
-        return None
-    caller = Caller(*fields)
-    numbers = isinstance(caller.number, int) and isinstance(caller.count, int)
-    return caller if numbers else None
 
 
 def call(address: tuple[str, int], me: Caller, seconds: float) -> tuple[str, Line]:
     """Another process: the word of process 0 once all have come, and the line to it.
 
     Raises:
-      UserError: process 0 could not be reached within `seconds`, or who else has not come.
+      Absent: process 0 could not be reached within `seconds`, or who else has not come.
+      UserError: the numbers of the processes do not fit together.
     """
     until, place = time.monotonic() + seconds, f"{address[0]}:{address[1]}"
     while True:
@@ -151,7 +154,7 @@ def call(address: tuple[str, int], me: Caller, seconds: float) -> tuple[str, Lin
             break
         except OSError as error:
             if time.monotonic() + AGAIN >= until:
-                raise UserError(
+                raise Absent(
                     f"process {me.number} of {me.count} could not reach process 0 at {place} "
                     f"within {seconds:g} s ({error.strerror or error}); start process 0, or open "
                     "the port between the hosts") from None
@@ -160,8 +163,10 @@ def call(address: tuple[str, int], me: Caller, seconds: float) -> tuple[str, Lin
     kind, value = line.greeting(seconds + 10)  # process 0 may have come later than we did
     if kind == "here":
         return value, line
-    raise UserError(value[0] if kind == "gone" else
-                    f"process 0 at {place} went away while the processes gathered")
+    if kind == "gone":
+        reason, status = value
+        raise (Absent if status == Absent.status else UserError)(reason)
+    raise Absent(f"process 0 at {place} went away while the processes gathered")
 
 
 def watch(lines: dict[int, Line], heard) -> threading.Thread:
@@ -192,6 +197,13 @@ def _server(port: int, count: int) -> socket.socket:
                                 backlog=count, dualstack_ipv6=both)
 
 
+def _caller(value) -> Caller | None:
+    """Who says hello; None for a value that no process would send."""
+    if isinstance(value, list) and [type(part) for part in value] == [int, int, int, str]:
+        return Caller(*value)
+    return None
+
+
 def _mistake(caller: Caller, count: int, found: dict) -> str | None:
     if caller.count != count:
         return (f"{caller} was started as one of {caller.count} processes, process 0 as one of "
@@ -202,7 +214,7 @@ def _mistake(caller: Caller, count: int, found: dict) -> str | None:
     return None
 
 
-def _dismiss(lines: list[Line], reason: str) -> None:
+def _dismiss(lines: list[Line], reason: str, status: int = UserError.status) -> None:
     for line in lines:
-        line.send(gone=[reason, UserError.status])
+        line.send(gone=[reason, status])
         line.close()
