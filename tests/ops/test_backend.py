@@ -11,6 +11,7 @@ import pytest
 from conformance import CELLS
 
 from transformer.error import UserError
+from transformer.nn.context import Run
 from transformer.ops import backend, cudnn
 from transformer.ops.attention import attend
 from transformer.ops.case import Case
@@ -66,6 +67,18 @@ def test_what_is_asked_for_is_used_or_refused():
     programs = {name: str(jax.make_jaxpr(lambda *a, name=name: backend.attention(
         *a, sight, 1.0, backend=name))(*arrays)) for name in ("xla", "tiles", "auto")}
     assert programs["auto"] == programs["tiles"] != programs["xla"]
+
+
+def test_who_trains_by_a_backend_can_decode(tiny):
+    """A cache goes to XLA whatever is asked for; one of the samples of a run would end it else."""
+    small, tokens = tiny("gpt2"), jnp.ones((1, 2), jnp.int32)
+    texts = []
+    for name in ("auto", "tiles"):
+        run = Run(attention=name)
+        cache = small.model.open(small.params, {"tokens": tokens}, 3, run)
+        decode = lambda params, cache, run=run: small.model.decode(params, cache, tokens, run=run)
+        texts.append(str(jax.make_jaxpr(decode)(small.params, cache)))
+    assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize("reach,segments,how", [

@@ -36,7 +36,7 @@ def attention(q_BTHK, k_BSGK, v_BSGK, sight, scale: float, keys_B=None, rate: fl
 
     Args:
       sight: see `ops.sight`; the others: see `ops.attention.attend`.
-      backend: "auto", or the one to use.
+      backend: "auto", or the one to use; decoding from a cache is always XLA's.
       remat: make scores again in the backward pass also where the backend would keep them.
 
     Raises:
@@ -48,7 +48,7 @@ def attention(q_BTHK, k_BSGK, v_BSGK, sight, scale: float, keys_B=None, rate: fl
     whole = mesh.empty or mesh.size == 1
     cut = functools.partial(_cut, mesh, _parts(mesh, whole, q_BTHK.shape[1]) > 1)
     case = _case(q_BTHK, k_BSGK, sight, bool(keys_B is not None and rate), bias_BHTS, mesh, whole)
-    name = choose(case, backend)
+    name = choose(case, "auto" if sight.cached else backend)
     if name == "xla":
         plain = jax.checkpoint(attend, static_argnums=(4, 6)) if remat else attend
         return plain(q_BTHK, k_BSGK, v_BSGK, sight.see(), scale, keys_B, rate, bias_BHTS)
